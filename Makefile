@@ -1,0 +1,56 @@
+# Everything a user needs in one word each. VENV may point to an environment of your own.
+PYTHON  ?= python3
+VENV    ?= .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.avcil-ready
+
+DATASET ?= vggsound100
+METHOD  ?= av-cil
+VIDEOS  ?= videos/$(DATASET)
+CACHE   ?= caches/$(DATASET)
+OUT     ?= runs/$(METHOD)-$(DATASET)
+ARGS    ?=
+
+.PHONY: setup demo test test-fast lint extract run bench bench-gpu clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avcil needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=24'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[extract,dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/python -m avcil.demo --out build/demo $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+# mypy has to see the repository root under the package's name.
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@mkdir -p build/typing && ln -sfn ../.. build/typing/avcil
+	MYPYPATH=build/typing $(BIN)/mypy -p avcil
+
+extract: $(READY)
+	$(BIN)/avcil-extract run --dataset $(DATASET) --videos $(VIDEOS) --cache $(CACHE) $(ARGS)
+
+run: $(READY)
+	$(BIN)/avcil-incr run --method $(METHOD) --dataset $(DATASET) --cache $(CACHE) --out $(OUT) $(ARGS)
+
+bench: $(READY)
+	$(BIN)/python benchmarks/cache_reading.py
+	$(BIN)/python benchmarks/extraction.py
+	$(BIN)/python benchmarks/training.py
+
+bench-gpu: $(READY)
+	$(BIN)/python benchmarks/training.py --device cuda
+
+clean:
+	rm -rf $(VENV) build

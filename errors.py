@@ -1,0 +1,38 @@
+"""How the whole package speaks of bad input: one line that says what is wrong, where, and what to do."""
+
+import difflib
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+import click
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used. The message is one complete line."""
+
+
+def unknown(kind: str, given: str, valid: Iterable[str]) -> InputError:
+    """The error for a name that does not exist, with the nearest valid one (returned, not raised)."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    advice = f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(names)}"
+    return InputError(f"unknown {kind} '{given}': {advice}")
+
+
+def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a console command: an `InputError` becomes one line on stderr and exit status 2."""
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except InputError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+
+    return guarded
