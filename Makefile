@@ -31,11 +31,12 @@ test: $(READY)
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
-# mypy has to see the repository root under the package's name.
+# mypy has to see the repository root under the package's name: a folder of links gives it that view.
+ROOMS := __init__.py errors.py manifests cache extract incremental demo tests benchmarks
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@mkdir -p build/typing && ln -sfn ../.. build/typing/avcil
+	@mkdir -p build/typing/avcil && cd build/typing/avcil && for room in $(ROOMS); do ln -sfn ../../../$$room $$room; done
 	MYPYPATH=build/typing $(BIN)/mypy -p avcil
 
 extract: $(READY)
