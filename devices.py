@@ -1,0 +1,37 @@
+"""Where the arithmetic runs, and in which precision it runs fast there."""
+
+import torch
+
+from .errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:0", "mps".
+
+    Raises InputError where that device does not exist here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device '{name}' cannot be used ({reason}); try --device auto or cpu") from error
+    return device
+
+
+def multiplies_bfloat16_fast(device: torch.device) -> bool:
+    """Whether bfloat16 products beat float32 ones: CUDA from Ampere on, CPUs with AVX512-BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def describe_device(device: torch.device) -> str:
+    """The name of the card, or "cpu, N threads"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
