@@ -1,1 +1,30 @@
-"""The cache room."""
+"""The cache room: frozen features of clips in verified shards, the only door between the two stages."""
+
+from .contents import Contents, Damaged, scan
+from .export import export
+from .fingerprint import Fingerprint
+from .quarantine import read_quarantine
+from .reader import FeatureCache, Features
+from .shard_writer import ShardWriter
+from .storage import STORAGE_TYPES, NotStorable, bytes_per_clip
+from .verify import Problem, VerifyReport, verify
+from .writer import CacheWriter
+
+__all__ = [
+    "STORAGE_TYPES",
+    "CacheWriter",
+    "Contents",
+    "Damaged",
+    "FeatureCache",
+    "Features",
+    "Fingerprint",
+    "NotStorable",
+    "Problem",
+    "ShardWriter",
+    "VerifyReport",
+    "bytes_per_clip",
+    "export",
+    "read_quarantine",
+    "scan",
+    "verify",
+]

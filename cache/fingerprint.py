@@ -1,0 +1,67 @@
+"""What made a cache, as plain facts, and one number that changes when any of them does."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ABSENT = "nothing"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The facts a cache's features depend on: encoders and weights, preparation, storage type.
+
+    Args:
+        facts: nested plain JSON values, for example `{"visual_encoder": {...}, "audio_encoder": {...},
+            "recipe": {...}, "storage": "float16"}`. Tuples become lists; NaN and infinity are refused.
+
+    Raises:
+        TypeError, ValueError: a fact is not a plain JSON value.
+    """
+
+    facts: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        # Through JSON and back, so that facts given in Python and facts read from a file compare equal.
+        object.__setattr__(self, "facts", json.loads(json.dumps(self.facts, allow_nan=False)))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of the facts as canonical JSON (sorted keys, no spaces, UTF-8)."""
+        canonical = json.dumps(self.facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+
+    def differences(self, other: "Fingerprint") -> list[str]:
+        """One line for each fact that differs: "recipe.sample_rate: 16000 here, 11430 there"."""
+        here, there = dict(_leaves(self.facts)), dict(_leaves(other.facts))
+        lines = []
+        for name in sorted(here.keys() | there.keys()):
+            mine, theirs = here.get(name, ABSENT), there.get(name, ABSENT)
+            if mine != theirs:
+                lines.append(f"{name}: {mine} here, {theirs} there")
+        return lines
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether any encoder's weights were drawn at random rather than learnt.
+
+        True when a fact named `random_weights`, however deep, holds a seed (0 is one) or true.
+        """
+        return any(
+            name.rpartition(".")[2] == "random_weights" and value not in ("null", "false")
+            for name, value in _leaves(self.facts)
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def _leaves(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every fact as (dotted name, value as JSON); lists count as one value, and so do empty tables."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,61 @@
+"""The list of clips that could not be encoded, with the reason and the decoder's own words."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ..errors import InputError
+from .durable import read_json, write_json
+
+QUARANTINE = "quarantine.json"
+
+
+class Quarantine:
+    """quarantine.json of a cache: {clip id: {"reason": ..., "words": ...}}. A change is on disk at once."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / QUARANTINE
+        self._clips = read_quarantine(directory)
+
+    @property
+    def clips(self) -> Mapping[str, Mapping[str, str]]:
+        """A copy of the list as it stands."""
+        return {clip: dict(entry) for clip, entry in self._clips.items()}
+
+    def add(self, clip: str, reason: str, words: str) -> None:
+        """Put a clip on the list, or give a clip that is on it a new reason.
+
+        Args:
+            clip: its id.
+            reason: a short phrase by which clips can be counted, such as "no audio".
+            words: what the decoder or the check said.
+        """
+        self._clips[clip] = {"reason": reason, "words": words}
+        self._write()
+
+    def release(self, clips: Iterable[str]) -> tuple[str, ...]:
+        """Take clips off the list; returns those that were on it. Others are no error."""
+        released = tuple(clip for clip in dict.fromkeys(clips) if clip in self._clips)
+        for clip in released:
+            del self._clips[clip]
+        if released:
+            self._write()
+        return released
+
+    def _write(self) -> None:
+        write_json(self._path, dict(sorted(self._clips.items())))
+
+
+def read_quarantine(directory: Path) -> dict[str, dict[str, str]]:
+    """The quarantine of a cache, empty when it has none; `InputError` when the file is not one."""
+    path = directory / QUARANTINE
+    if not path.exists():
+        return {}
+    content = read_json(path)
+    if not isinstance(content, dict) or not all(
+        isinstance(entry, dict)
+        and isinstance(entry.get("reason"), str)
+        and isinstance(entry.get("words"), str)
+        for entry in content.values()
+    ):
+        raise InputError(f"{path} is not a quarantine list: a clip lacks its reason or words")
+    return content

@@ -1,0 +1,160 @@
+"""How a feature value is kept in a file: float16, bfloat16, float32, or int8 with one scale a token.
+
+L time slices, S tokens, D channels. A "token" is one row of D channels, whether of (L, S, D) or of (D,).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import InputError, unknown
+
+Array = NDArray[np.generic]
+INT8_STEPS = 127  # symmetric: -128 is never used, so a value and its negative keep the same precision
+
+
+@dataclass(frozen=True)
+class StorageType:
+    """One way of keeping features."""
+
+    name: str
+    """What the user and the fingerprint call it."""
+    file_dtype: str
+    """The numpy dtype of the file's data set, with its byte order; for bfloat16 its bits as uint16."""
+    dtype: torch.dtype
+    """What a reader gets when it asks for no type: the stored type itself; for int8, float32."""
+    bits_dtype: torch.dtype
+    """The torch dtype of the bytes in the file."""
+    advice: str
+    """What to do about a value this type cannot hold."""
+    scaled: bool = False
+    """Whether each token has a float32 scale beside its values."""
+
+
+STORAGE_TYPES: Mapping[str, StorageType] = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (
+            StorageType("float16", "<f2", torch.float16, torch.float16, "store as bfloat16 or float32"),
+            StorageType("bfloat16", "<u2", torch.bfloat16, torch.bfloat16, "store as float32"),
+            StorageType("float32", "<f4", torch.float32, torch.float32, "check the encoder"),
+            StorageType("int8", "|i1", torch.float32, torch.int8, "check the encoder", scaled=True),
+        )
+    }
+)
+"""By name; the first is the default."""
+
+
+class NotStorable(InputError):  # noqa: N818 - says what is so, as the reason of a quarantined clip does
+    """A clip's features cannot be kept: not finite, or beyond the range of the storage type."""
+
+
+class Stored(NamedTuple):
+    """Values as they lie in the file."""
+
+    values: Array
+    """The shape of what was given, of the storage type's `file_dtype`."""
+    scale: Array | None
+    """float32, one a token (the shape without its last axis); None for types without a scale."""
+
+
+def storage_type(name: str) -> StorageType:
+    """The storage type of that name; `InputError` with the nearest name when there is none."""
+    if name not in STORAGE_TYPES:
+        raise unknown("storage type", name, STORAGE_TYPES)
+    return STORAGE_TYPES[name]
+
+
+def bytes_per_clip(name: str, visual_shape: tuple[int, ...], audio_shape: tuple[int, ...]) -> int:
+    """Bytes that one clip's features take in a shard, names and checksums aside."""
+    kind = storage_type(name)
+    total = 0
+    for shape in (visual_shape, audio_shape):
+        total += int(np.prod(shape)) * np.dtype(kind.file_dtype).itemsize
+        total += int(np.prod(shape[:-1])) * 4 if kind.scaled else 0
+    return total
+
+
+def to_stored(features: np.ndarray | torch.Tensor, kind: StorageType, what: str) -> Stored:
+    """Turn features into the bytes that go to the file.
+
+    Args:
+        features: any float dtype and any device, shape (..., D); for bfloat16 also its bits as uint16.
+        kind: the storage type.
+        what: whose features these are, for the error message.
+
+    Raises:
+        NotStorable: a value is NaN or infinite, or would become so in this type.
+    """
+    given = _as_tensor(features, kind)
+    if kind.scaled:
+        if not torch.isfinite(given).all():
+            raise NotStorable(f"{what} hold values that are not finite")
+        values, scale = quantise(given)
+        return Stored(values.numpy(), scale.numpy())
+    kept = given.to(kind.dtype).contiguous()
+    if not torch.isfinite(kept).all():
+        if not torch.isfinite(given).all():
+            raise NotStorable(f"{what} hold values that are not finite")
+        largest, limit = given.abs().max().item(), torch.finfo(kind.dtype).max
+        raise NotStorable(f"{what} reach {largest:.6g}, beyond {kind.name}'s {limit:.6g}: {kind.advice}")
+    bits = kept.view(torch.uint16) if kind.dtype == torch.bfloat16 else kept
+    return Stored(bits.numpy().astype(kind.file_dtype, copy=False), None)
+
+
+def _as_tensor(features: np.ndarray | torch.Tensor, kind: StorageType) -> torch.Tensor:
+    if isinstance(features, torch.Tensor):
+        tensor = features.detach().cpu()
+    else:
+        array = np.ascontiguousarray(features)
+        tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
+    if tensor.dtype == torch.uint16 and kind.dtype == torch.bfloat16:
+        return tensor.view(torch.bfloat16)
+    if not tensor.is_floating_point():
+        raise TypeError(f"features have to be floating-point, not {tensor.dtype}")
+    return tensor
+
+
+def quantise(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Symmetric int8 with one scale a token: features ~ values * scale[..., None].
+
+    Args:
+        features: (..., D), finite.
+
+    Returns:
+        values (..., D) int8 in -127..127; scale (...) float32 = the token's largest magnitude / 127.
+    """
+    wide = features.to(torch.float32)
+    scale = wide.abs().amax(dim=-1) / INT8_STEPS
+    # A token of zeros (or of magnitudes so small that the scale underflows) is stored as zeros.
+    divisor = torch.where(scale > 0, scale, torch.ones_like(scale))
+    values = torch.round(wide / divisor[..., None]).clamp_(-INT8_STEPS, INT8_STEPS)
+    return values.to(torch.int8).contiguous(), scale.contiguous()
+
+
+def from_stored(
+    bits: torch.Tensor, scale: torch.Tensor | None, out: torch.Tensor, wide: torch.Tensor
+) -> None:
+    """Write stored values into `out`, of any float dtype, converting on the way.
+
+    Args:
+        bits: the stored values, of the storage type's `bits_dtype`.
+        scale: for scaled types, one a token; otherwise None.
+        out: the shape of `bits`.
+        wide: float32 scratch of the shape of `bits`; left with no particular content.
+    """
+    if scale is not None:
+        torch.mul(bits, scale[..., None], out=wide)
+        out.copy_(wide)
+    elif {bits.dtype, out.dtype} == {torch.float16, torch.bfloat16}:
+        # Measured: torch converts between the two 16-bit types several times faster by way of float32. Both
+        # fit float32 exactly, so the single rounding at the end is the same one.
+        wide.copy_(bits)
+        out.copy_(wide)
+    else:
+        out.copy_(bits)
