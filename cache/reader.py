@@ -132,8 +132,8 @@ class FeatureCache:
             threads: readers at once; None for one a core, at most 8.
 
         Raises:
-            InputError: an id the cache does not hold (checked before anything is read), or a shard that cannot
-                be read.
+            InputError: an id the cache does not hold (checked before anything is read), or a shard that
+                cannot be read.
             ValueError: a tensor has another shape or is not of a float type.
         """
         lacking = self.missing(ids)

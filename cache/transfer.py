@@ -94,8 +94,8 @@ def transfer(
         for piece in pieces:
             read(piece)
         return
-    # A pool a call: it costs a fraction of a clip's time, and a cache object stays free of threads, so that it
-    # can be pickled or used after a fork.
+    # A pool a call: it costs a fraction of a clip's time, and a cache object stays free of threads, so
+    # that it can be pickled or used after a fork.
     with ThreadPoolExecutor(min(threads, len(pieces)), thread_name_prefix="cache-reader") as pool:
         for _ in pool.map(read, pieces):
             pass

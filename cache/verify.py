@@ -1,7 +1,7 @@
 """Check a cache against itself: each shard's size and hash, then each clip's checksum and finiteness.
 
-HDF5 opens a file only once its size and hash agree: a damaged one can hang the library. Which clip of a damaged
-file is hurt is told from the offsets in its record, without HDF5.
+HDF5 opens a file only once its size and hash agree: a damaged one can hang the library. Which clip of a
+damaged file is hurt is told from the offsets in its record, without HDF5.
 """
 
 import os

@@ -1,1 +1,40 @@
-"""The manifests room."""
+"""The manifests room: clips, labels, splits, class order, tasks, video files. Knows no tensor."""
+
+from .benchmark import Benchmark, published, published_names
+from .builders import Built, build_ave, build_kinetics, build_vggsound
+from .clips import SPLITS, Clip, Manifest, Split, gaps, is_plain_name
+from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos, missing_in_words
+from .reading import read_class_order, read_manifest, write_manifest
+from .sources import clips_seen_in_training, source_of
+from .tasks import Tasks, read_tasks, shuffled_class_order, split_into_tasks
+
+__all__ = [
+    "NAMED_BY_ID",
+    "SPLITS",
+    "Benchmark",
+    "Built",
+    "Clip",
+    "FileNames",
+    "Located",
+    "Manifest",
+    "NamingHabit",
+    "Split",
+    "Tasks",
+    "build_ave",
+    "build_kinetics",
+    "build_vggsound",
+    "clips_seen_in_training",
+    "gaps",
+    "is_plain_name",
+    "locate_videos",
+    "missing_in_words",
+    "published",
+    "published_names",
+    "read_class_order",
+    "read_manifest",
+    "read_tasks",
+    "shuffled_class_order",
+    "source_of",
+    "split_into_tasks",
+    "write_manifest",
+]

@@ -1,0 +1,72 @@
+"""What there is to learn: clips with a label and a split, and the order in which classes come."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+# Ids become names of files and rows of tables. YouTube ids begin with '-' or '_' now and then; nothing that
+# begins with a dot or holds a slash is a plain name.
+PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
+PLAIN_NAME_IN_WORDS = "letters, digits, '_', '-' and '.', not beginning with a '.'"
+LONGEST_NAME = 200  # bytes; file systems allow 255 with suffixes
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A piece of video that has one label."""
+
+    id: str
+    """A plain name, unique in its manifest."""
+    label: str
+    """One of the manifest's classes."""
+    split: Split
+    """What it is for."""
+    path: str | None = None
+    """Its file, absolute or relative to the directory of videos; None to find it by its id."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A table of clips and the class order. `read_manifest` gives checked ones; this class checks nothing."""
+
+    name: str
+    clips: tuple[Clip, ...]
+    """In the order of the table."""
+    class_order: tuple[str, ...]
+    """Every class once, in the order in which they are learnt."""
+
+    def of_split(self, split: Split) -> tuple[Clip, ...]:
+        """The clips of one split, in order."""
+        return tuple(clip for clip in self.clips if clip.split == split)
+
+    def only(self, ids: Iterable[str]) -> "Manifest":
+        """The same manifest without the clips whose id is not among `ids`; the class order stays as it is."""
+        wanted = frozenset(ids)
+        return replace(self, clips=tuple(clip for clip in self.clips if clip.id in wanted))
+
+
+def is_plain_name(text: str) -> bool:
+    """Whether `text` may be a clip's id."""
+    return PLAIN_NAME.fullmatch(text) is not None and len(text.encode("utf-8")) <= LONGEST_NAME
+
+
+def gaps(manifest: Manifest) -> tuple[str, ...]:
+    """One line for each class that lacks clips of a split, and for each split that has none at all.
+
+    `read_manifest` refuses a class without training clips. The other gaps can be lived with, but have to be
+    said.
+    """
+    counts = Counter((clip.label, clip.split) for clip in manifest.clips)
+    lines = []
+    for split in SPLITS:
+        lacking = [label for label in manifest.class_order if not counts[label, split]]
+        if len(lacking) == len(manifest.class_order):
+            lines.append(f"{manifest.name} has no {split} clips")
+        else:
+            lines.extend(f"class '{label}' has no {split} clips" for label in lacking)
+    return tuple(lines)

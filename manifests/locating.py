@@ -1,0 +1,137 @@
+"""Find the video file of each clip by a data set's naming habits, whatever the container and the folders."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import InputError
+from .clips import Clip, Manifest
+from .reading import CLIP_COLUMNS
+from .tables import write_table
+
+# fmt: off
+CONTAINERS = frozenset({
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".divx", ".flv", ".f4v", ".wmv", ".asf", ".mpg", ".mpeg",
+    ".mpe", ".vob", ".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".ogv", ".ogm",
+})
+# fmt: on
+"""Suffixes, in lower case, of files that hold video; others, such as yt-dlp's .info.json, are passed over."""
+
+
+@dataclass(frozen=True)
+class NamingHabit:
+    """One way in which a data set's files are named after its clips."""
+
+    pattern: str
+    """Regular expression with named groups that matches the whole file name without its suffix."""
+    id: str
+    """The clip's id from these groups, in Python's format language: "{ytid}_{start:0>6}"."""
+
+    def id_of(self, stem: str) -> str | None:
+        """The id of the clip in a file of that name, or None if the name does not follow this habit."""
+        match = re.fullmatch(self.pattern, stem)
+        return None if match is None else self.id.format(**match.groupdict())
+
+
+FileNames = tuple[NamingHabit, ...]
+"""Naming habits, the most trusted first."""
+
+NAMED_BY_ID: FileNames = (NamingHabit(pattern="(?P<id>.+)", id="{id}"),)
+"""The habit of data sets that say nothing else."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """Which clips have a file."""
+
+    found: Mapping[str, Path]
+    """By clip id, in the order of the manifest."""
+    missing: tuple[Clip, ...]
+    """Clips without a file, in the order of the manifest."""
+    alternatives: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Further files that would have served, by clip id: copies of the same clip, as a rule."""
+
+    @property
+    def missing_by_class(self) -> dict[str, int]:
+        """How many clips of each class have no file, most first; classes without gaps are not listed."""
+        return dict(Counter(clip.label for clip in self.missing).most_common())
+
+    def write_missing(self, path: Path) -> None:
+        """Write the missing clips as a table of the same columns as a manifest."""
+        rows = ({"video_id": clip.id, "label": clip.label, "split": clip.split} for clip in self.missing)
+        write_table(Path(path), CLIP_COLUMNS, rows)
+
+
+def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = NAMED_BY_ID) -> Located:
+    """Find the file of every clip under `directory`, looking through the tree once.
+
+    A clip with a `path` of its own is looked for there and nowhere else. Among several files of one clip the
+    habit named first wins, then the one whose path comes first in the alphabet, so that the choice is the
+    same everywhere.
+
+    Raises:
+        InputError: the directory does not exist.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise InputError(f"there is no directory {directory} to look for videos in")
+    by_id: dict[str, list[tuple[int, Path]]] = {}
+    if any(clip.path is None for clip in manifest.clips):
+        for path in _video_files(directory):
+            for rank, habit in enumerate(file_names):
+                clip_id = habit.id_of(path.stem)
+                if clip_id is not None:
+                    by_id.setdefault(clip_id, []).append((rank, path))
+                    break
+    found: dict[str, Path] = {}
+    missing: list[Clip] = []
+    alternatives: dict[str, tuple[Path, ...]] = {}
+    for clip in manifest.clips:
+        if clip.path is not None:
+            candidates = [path] if (path := directory / clip.path).is_file() else []
+        else:
+            candidates = [path for _, path in sorted(by_id.get(clip.id, ()))]
+        if not candidates:
+            missing.append(clip)
+            continue
+        found[clip.id] = candidates[0]
+        if candidates[1:]:
+            alternatives[clip.id] = tuple(candidates[1:])
+    return Located(found, tuple(missing), alternatives)
+
+
+def _video_files(directory: Path) -> Iterator[Path]:
+    """Every file with a video's suffix below `directory`; links are followed, each folder is visited once.
+
+    Names that begin with a dot are passed over: they are other programs' notes about files, as "._x.mp4" is.
+    """
+    visited: set[tuple[int, int]] = set()
+    waiting: list[str] = [os.fspath(directory)]
+    while waiting:
+        folder = waiting.pop()
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in visited:
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                elif Path(entry.name).suffix.lower() in CONTAINERS and entry.is_file():
+                    yield Path(entry.path)
+
+
+def missing_in_words(located: Located, most: int = 5) -> str:
+    """One line: how many clips have no file, and the classes that lack most."""
+    by_class = located.missing_by_class
+    total = len(located.found) + len(located.missing)
+    if not by_class:
+        return f"all {total} clips have a file"
+    shown: Sequence[str] = [f"{label} {count}" for label, count in list(by_class.items())[:most]]
+    more = f", and {len(by_class) - most} more classes" if len(by_class) > most else ""
+    return f"{len(located.missing)} of {total} clips have no file ({', '.join(shown)}{more})"

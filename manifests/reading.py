@@ -1,0 +1,117 @@
+"""Read a manifest from CSV files and check everything that can be checked without a video; write one."""
+
+from pathlib import Path
+
+from ..errors import InputError, unknown
+from .clips import PLAIN_NAME_IN_WORDS, SPLITS, Clip, Manifest, Split, is_plain_name
+from .tables import read_table, write_table
+
+CLIP_COLUMNS = ("video_id", "label", "split")
+PATH_COLUMN = "path"
+CLASS_COLUMNS = ("class_index", "label")
+
+
+def read_manifest(clips: Path, classes: Path | None = None, name: str | None = None) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        clips: CSV with the columns video_id,label,split and, if wanted, path.
+        classes: CSV with the columns class_index,label, the class order; without it the classes come in the
+            order in which the table of clips first names them.
+        name: what to call the manifest; by default the file's name without its suffix.
+
+    Raises:
+        InputError: naming file and row: a table that is missing, empty or has wrong columns; an id that is
+            not a plain name, is listed twice or is in two splits; an empty or unknown label; a wrong split
+            name; a class without training clips.
+    """
+    clips = Path(clips)
+    order = None if classes is None else read_class_order(Path(classes))
+    table: dict[str, tuple[int, Clip]] = {}
+    for row, cells in read_table(clips, CLIP_COLUMNS, (PATH_COLUMN,)):
+        clip = _clip(clips, row, cells, order, classes)
+        if clip.id in table:
+            first, twin = table[clip.id]
+            if twin.split != clip.split:
+                raise InputError(
+                    f"{clips} row {row}: clip '{clip.id}' is in two splits, "
+                    f"{twin.split} (row {first}) and {clip.split}"
+                )
+            raise InputError(f"{clips} row {row}: clip '{clip.id}' is listed twice, first in row {first}")
+        table[clip.id] = row, clip
+    listed = tuple(clip for _, clip in table.values())
+    manifest = Manifest(
+        name or clips.stem, listed, order or tuple(dict.fromkeys(clip.label for clip in listed))
+    )
+    _refuse_classes_without_training_clips(manifest, clips, classes)
+    return manifest
+
+
+def _clip(
+    path: Path, row: int, cells: dict[str, str], order: tuple[str, ...] | None, classes: Path | None
+) -> Clip:
+    clip_id, label, split = (cells[column] for column in CLIP_COLUMNS)
+    if not is_plain_name(clip_id):
+        raise InputError(f"{path} row {row}: id '{clip_id}' is not a plain name ({PLAIN_NAME_IN_WORDS})")
+    if not label:
+        raise InputError(f"{path} row {row}: clip '{clip_id}' has no label")
+    if order is not None and label not in order:
+        raise InputError(
+            f"{path} row {row}: {unknown('label', label, order)} (the classes are those of {classes})"
+        )
+    return Clip(clip_id, label, split_named(split, path, row), cells.get(PATH_COLUMN) or None)
+
+
+def split_named(text: str, path: Path, row: int) -> Split:
+    """The split of that name; `InputError` naming file and row when there is none."""
+    for split in SPLITS:
+        if text == split:
+            return split
+    raise InputError(f"{path} row {row}: {unknown('split', text, SPLITS)}")
+
+
+def read_class_order(path: Path) -> tuple[str, ...]:
+    """Read the class order: CSV with the columns class_index,label, the index counting from 0 in steps of 1.
+
+    Raises:
+        InputError: naming file and row: wrong columns, an index out of turn, an empty label or one listed
+            twice.
+    """
+    order: dict[str, int] = {}
+    for expected, (row, cells) in enumerate(read_table(path, CLASS_COLUMNS)):
+        index, label = (cells[column] for column in CLASS_COLUMNS)
+        if index != str(expected):
+            raise InputError(f"{path} row {row}: class_index is '{index}' where {expected} comes next")
+        if not label:
+            raise InputError(f"{path} row {row}: class {index} has no label")
+        if label in order:
+            raise InputError(
+                f"{path} row {row}: label '{label}' is listed twice, first in row {order[label]}"
+            )
+        order[label] = row
+    return tuple(order)
+
+
+def _refuse_classes_without_training_clips(manifest: Manifest, clips: Path, classes: Path | None) -> None:
+    trained = {clip.label for clip in manifest.clips if clip.split == "train"}
+    lacking = [label for label in manifest.class_order if label not in trained]
+    if lacking:
+        more = f" (and {len(lacking) - 1} more classes)" if len(lacking) > 1 else ""
+        advice = f"add some, or take it out of {classes}" if classes else "add some, or take its clips out"
+        raise InputError(f"{clips}: class '{lacking[0]}'{more} has no training clips: {advice}")
+
+
+def write_manifest(manifest: Manifest, clips: Path, classes: Path | None = None) -> None:
+    """Write a manifest as the CSV files that `read_manifest` reads; each appears only when it is complete."""
+    columns = [*CLIP_COLUMNS]
+    if any(clip.path is not None for clip in manifest.clips):
+        columns.append(PATH_COLUMN)
+    if classes is not None:
+        rows = ({"class_index": index, "label": label} for index, label in enumerate(manifest.class_order))
+        write_table(Path(classes), CLASS_COLUMNS, rows)
+    write_table(Path(clips), columns, (_cells(clip, columns) for clip in manifest.clips))
+
+
+def _cells(clip: Clip, columns: list[str]) -> dict[str, str]:
+    cells = {"video_id": clip.id, "label": clip.label, "split": clip.split, PATH_COLUMN: clip.path or ""}
+    return {column: cells[column] for column in columns}
