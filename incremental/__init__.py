@@ -1,1 +1,17 @@
-"""The incremental room."""
+"""Stage 2: incremental learning from cached features. Runs without anything that stage 1 needs."""
+
+from .clips import Clips, ClipTable, ExemplarMemory, Task
+from .heads import HeadOutputs, Heads
+from .method import Context, Method, Settings
+
+__all__ = [
+    "ClipTable",
+    "Clips",
+    "Context",
+    "ExemplarMemory",
+    "HeadOutputs",
+    "Heads",
+    "Method",
+    "Settings",
+    "Task",
+]

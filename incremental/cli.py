@@ -1,0 +1,191 @@
+"""`avcil-incr`: run a method, list methods, show results. Heavy imports wait until a command needs them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import InputError, one_line_errors
+
+if TYPE_CHECKING:
+    pass
+
+Folder = click.Path(path_type=Path, file_okay=False)
+File = click.Path(path_type=Path, dir_okay=False)
+
+RUN_OPTIONS = (
+    *("dataset", "manifest", "classes", "cache", "modality", "classes_per_task", "class_order_seed", "tasks"),
+    *("epochs", "batch_size", "memory_size", "memory_batch_size", "seed", "device", "precision", "model_choice"),
+)
+"""Options of `run` that are fields of the configuration by the same name."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="avcil")
+def main() -> None:
+    """Stage 2: audio-visual class-incremental learning from cached features."""
+
+
+@main.command()
+@click.option("--method", help="What to run; avcil-incr methods lists them.")
+@click.option("--dataset", help="A published benchmark: ave, kinetics-sounds, vggsound100.")
+@click.option("--manifest", type=str, help="CSV of your own clips: video_id,label,split.")
+@click.option("--classes", type=str, help="CSV of the class order for --manifest: class_index,label.")
+@click.option("--cache", type=str, help="Feature cache that avcil-extract made.")
+@click.option("--out", type=Folder, help="Folder for the results; an unfinished run there is gone on with.")
+@click.option("--modality", type=str, help="audio-visual (default), audio or visual.")
+@click.option("--classes-per-task", type=int, help="Classes that arrive with each task.")
+@click.option("--class-order-seed", type=int, help="Shuffle the class order from this seed.")
+@click.option("--tasks", type=str, help="CSV of tasks (task,label) in place of order and classes per task.")
+@click.option("--epochs", type=int, help="Epochs a task.")
+@click.option("--batch-size", type=int, help="Clips a batch.")
+@click.option("--memory-size", type=int, help="Clips in the exemplar memory, |M|.")
+@click.option("--memory-batch-size", type=int, help="Memory clips beside the new ones in a batch.")
+@click.option("--seed", type=int, help="Seed of every random choice (default 0).")
+@click.option("--seeds", type=click.IntRange(min=1), help="Run this many seeds, from --seed on, in OUT/seed-N.")
+@click.option("--device", type=str, help="auto (default), cpu, cuda:0.")
+@click.option("--precision", type=str, help="auto (default), bfloat16, float32.")
+@click.option("--model-choice", type=str, help="best (default): best validation epoch; last: the last epoch.")
+@click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any other setting; repeatable.")
+@click.option("--config", "config_file", type=File, help="Repeat the run of this config.json; other options win.")
+@click.option("--plugin", "plugins", type=File, multiple=True, help="Python file with methods of your own.")
+@click.option("--print-config", is_flag=True, help="Print the configuration as JSON and run nothing.")
+@one_line_errors
+def run(
+    method: str | None,
+    out: Path | None,
+    seeds: int | None,
+    assignments: tuple[str, ...],
+    config_file: Path | None,
+    plugins: tuple[Path, ...],
+    print_config: bool,
+    **options: Any,
+) -> None:
+    """Learn the tasks one after another and write the results to OUT."""
+    from ..cache.durable import read_json
+    from . import config as configuration
+    from .methods import find_method
+
+    given: dict[str, Any] = {}
+    if config_file is not None:
+        repeated = read_json(config_file).get("run")
+        if not isinstance(repeated, dict):
+            raise InputError(f"{config_file}: not a run's config.json, it has no entry 'run'")
+        given = {**repeated, **repeated.get("settings", {})}
+        given.pop("settings", None)
+        method = method or str(given.get("method"))
+    given |= {name: options[name] for name in RUN_OPTIONS if options[name] is not None}
+    given |= configuration.parse_assignments(assignments)
+    if method is None:
+        raise InputError("say what to run: --method NAME (avcil-incr methods lists them)")
+    kind = find_method(method, plugins)
+
+    from .experiment import load_data, load_problem
+
+    problem = load_problem(given.get("dataset"), given.get("manifest"), given.get("classes"))
+    for name in ("manifest", "classes", "tasks", "cache"):  # so that the run can be repeated from anywhere
+        if given.get(name) is not None:
+            given[name] = str(Path(given[name]).resolve())
+    if print_config:
+        given.setdefault("cache", "")
+    elif given.get("cache") is None:
+        raise InputError("say where the features are: --cache DIR")
+    config, settings = configuration.configure(kind, problem.protocol, given)
+    if print_config:
+        click.echo(json.dumps(configuration.as_plain(config, settings), indent=2))
+        return
+    if out is None:
+        raise InputError("say where the results go: --out DIR")
+    _run(kind, config, settings, load_data(config, problem), out, seeds)
+
+
+def _run(kind: Any, config: Any, settings: Any, data: Any, out: Path, seeds: int | None) -> None:
+    """Run one or several seeds with progress on the screen, then show the table."""
+    from .experiment import run_once, run_seeds
+    from .progress import RunProgress
+
+    table = data.table
+    click.echo(
+        f"{kind.name}: {len(table.ids)} clips, {len(table.class_order)} classes in {len(table.tasks)} tasks; "
+        f"{config.epochs} epochs a task; {data.device}, {str(data.dtype).removeprefix('torch.')}"
+    )
+    if data.residence.plan is not None:
+        click.echo(f"features: {data.residence.plan}")
+    if data.lost:
+        click.echo(f"not in the cache and left out: {len(data.lost)} clips of the manifest")
+    if data.cache.random_weights:
+        click.echo("features come from encoders with RANDOM weights")
+    with RunProgress(config.epochs, len(table.tasks)) as progress:
+        if seeds is None:
+            run_once(kind, config, settings, data, out, progress.report)
+        else:
+            run_seeds(kind, config, settings, data, out, seeds, progress.report_seed)
+    _show_table([out])
+    click.echo(f"results: {out}")
+
+
+@main.command()
+@click.option("--plugin", "plugins", type=File, multiple=True, help="Python file with methods of your own.")
+@one_line_errors
+def methods(plugins: tuple[Path, ...]) -> None:
+    """List the methods, with the settings that --set can change."""
+    from dataclasses import fields
+
+    from pydantic import TypeAdapter
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from .methods import all_methods
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("Method", "Memory", "Settings (default)", "Paper"):
+        table.add_column(heading)
+    for name, kind in all_methods(plugins).items():
+        schema = TypeAdapter(kind.Settings).json_schema().get("properties", {})
+        defaults = [f"{one.name} ({schema.get(one.name, {}).get('default')})" for one in fields(kind.Settings)]
+        table.add_row(name, kind.replay, "\n".join(defaults) or "-", kind.paper)
+    Console().print(table)
+
+
+@main.command()
+@click.argument("run_directory", metavar="RUN", type=Folder)
+@one_line_errors
+def show(run_directory: Path) -> None:
+    """Show every figure of one run and its accuracy matrix."""
+    from rich.console import Console
+
+    from .report import finished_runs, notes, rows_of, run_tables
+
+    console = Console()
+    for path in finished_runs([run_directory]):
+        for table in run_tables(path):
+            console.print(table)
+        click.echo(f"files: {path}")
+    for line in notes(rows_of([run_directory])):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("runs", metavar="RUN...", type=Folder, nargs=-1, required=True)
+@click.option("--markdown", is_flag=True, help="As a Markdown table.")
+@click.option("--csv", "csv_file", type=File, help="Also write every figure to this CSV file.")
+@one_line_errors
+def table(runs: tuple[Path, ...], markdown: bool, csv_file: Path | None) -> None:
+    """Compare runs: one line for runs that differ only in their seed."""
+    _show_table(runs, markdown=markdown, csv_file=csv_file)
+
+
+def _show_table(runs: Sequence[Path], *, markdown: bool = False, csv_file: Path | None = None) -> None:
+    from rich.console import Console
+
+    from .report import as_frame, notes, results_table, rows_of
+
+    rows = rows_of(runs)
+    Console(width=200 if markdown else None).print(results_table(rows, markdown=markdown))
+    for line in notes(rows):
+        click.echo(line)
+    if csv_file is not None:
+        as_frame(rows).to_csv(csv_file, index=False)

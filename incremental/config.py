@@ -1,0 +1,141 @@
+"""The configuration of a run: what is learnt, by which method, with which settings. Written beside results."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from ..errors import InputError, unknown
+from .heads import Modality
+from .method import STRICT, Method
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class RunConfig:
+    """Everything a run depends on, apart from the features and the method's own settings."""
+
+    method: str
+    """Name of the method, as `avcil-incr methods` lists it."""
+    cache: str
+    """Folder of the feature cache."""
+    classes_per_task: Positive
+    """Classes that arrive with each task; >= 1. What is left over makes a smaller last task."""
+    dataset: str | None = None
+    """Name of a published benchmark, or none where `manifest` is given."""
+    manifest: str | None = None
+    """CSV of clips (video_id, label, split), or none where `dataset` is given."""
+    classes: str | None = None
+    """CSV of the class order (class_index, label) that goes with `manifest`; else labels in alphabetical order."""
+    class_order_seed: int | None = None
+    """Shuffle the class order from this seed; none keeps the published or given order."""
+    tasks: str | None = None
+    """CSV of tasks (task, label) that replaces class order and classes_per_task."""
+    modality: Modality = "audio-visual"
+    """Which features are used."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of every random choice but the class order; >= 0."""
+    epochs: Positive = 100
+    """Epochs a task; >= 1."""
+    batch_size: Positive = 256
+    """Clips a training batch (new clips where memory clips come beside them); >= 1, lowered to the set's size."""
+    memory_size: Annotated[int, Field(ge=0)] = 340
+    """|M|, clips in the exemplar memory; >= 0."""
+    memory_batch_size: Positive = 128
+    """Memory clips that come beside the new ones in a batch; >= 1, lowered to the memory's size."""
+    evaluation_batch_size: Positive = 128
+    """Clips a batch in evaluation; >= 1. Changes no result beyond rounding."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Adam's; > 0."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Adam's, inside the gradient (not decoupled); >= 0."""
+    model_choice: Literal["best", "last"] = "best"
+    """"best": the first epoch with the highest accuracy on the validation clips of all seen classes, as
+    published (this looks at old classes' validation clips); "last": the last epoch."""
+    device: str = "auto"
+    """"auto" (a GPU where there is one), "cpu", "cuda:0"."""
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Type in which visual tokens are held and multiplied; "auto": bfloat16 where the device is fast at it."""
+    teacher: Literal["once", "each-step"] = "once"
+    """Ask the teacher once a task and look its answers up, or ask it in every step (same bits, slower)."""
+    residence_gigabytes: Annotated[float, Field(gt=0)] | None = None
+    """GiB that features may fill; none: 80% of a card's free memory, 60% of a computer's."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
+    """Least time between two states written to go on from; 0 writes one after every epoch."""
+
+
+def names_of(kind: type) -> tuple[str, ...]:
+    """Field names of a configuration class."""
+    return tuple(field.name for field in fields(kind))
+
+
+def checked(kind: type, values: Mapping[str, Any]) -> Any:
+    """An instance of the configuration class `kind`; InputError in one line for a bad value.
+
+    The word "none" is None for a field that is none by default.
+    """
+    by_default_none = {field.name for field in fields(kind) if field.default is None}
+    values = {name: None if value == "none" and name in by_default_none else value for name, value in values.items()}
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part in names_of(kind)) or kind.__name__
+        raise InputError(f"{where}: {first['msg']} (given {first['input']!r})") from error
+
+
+def split_overrides(method: type[Method], given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which of the given fields belong to the run and which to the method; InputError for one of neither."""
+    of_run, of_method = names_of(RunConfig), names_of(method.Settings)
+    for name in given:
+        if name not in of_run + of_method:
+            raise unknown("setting", name, of_run + of_method)
+    return (
+        {name: value for name, value in given.items() if name in of_run},
+        {name: value for name, value in given.items() if name in of_method},
+    )
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """FIELD=VALUE words as a dictionary of words; they are converted when they are checked."""
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise InputError(f"--set takes FIELD=VALUE, not '{assignment}'")
+        values[name.strip().replace("-", "_")] = value.strip()
+    return values
+
+
+def preset(method: type[Method], modality: str, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a benchmark's protocol fixes for this method and modality."""
+    known = names_of(RunConfig) + names_of(method.Settings)
+    values = {name: value for name, value in protocol.items() if name in known and name != "epochs"}
+    epochs = protocol.get("epochs", {}).get(method.family or method.name, {})
+    if modality in epochs:
+        values["epochs"] = epochs[modality]
+    return values
+
+
+def configure(method: type[Method], protocol: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[RunConfig, Any]:
+    """The run's configuration and the method's settings: `given` over the benchmark's presets over defaults."""
+    modality = str(given.get("modality", "audio-visual"))
+    run, settings = split_overrides(method, preset(method, modality, protocol) | dict(given))
+    run["method"] = method.name
+    if "classes_per_task" not in run and run.get("tasks") is None:
+        raise InputError("how many classes arrive with each task? say --classes-per-task N")
+    run.setdefault("classes_per_task", 1)
+    config = checked(RunConfig, run)
+    if config.modality not in method.modalities:
+        raise InputError(
+            f"method '{method.name}' needs --modality {' or '.join(method.modalities)}, not {config.modality}"
+        )
+    return config, checked(method.Settings, settings)
+
+
+def as_plain(config: RunConfig, settings: Any) -> dict[str, Any]:
+    """Both as one plain dictionary, the way config.json holds it."""
+    return {**asdict(config), "settings": asdict(settings)}

@@ -1,0 +1,112 @@
+"""The losses of the AV-CIL paper and of the methods it compares with: pure functions of tensors.
+
+"eq" is what the paper prints, "released" what its authors' code computes and the published tables rest on.
+
+Shapes: B clips, L time slices, S tokens, D channels, C classes, n memory clips in the batch.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Direction = Literal["teacher-student", "student-teacher"]
+
+
+def separated_softmax_cross_entropy(logits: Tensor, labels: Tensor, new: int, old_classes: int) -> Tensor:
+    """SS-CE, eq. 12: new clips compete among new classes, memory clips among old classes.
+
+    logits (B, C), labels (B,) int64; the first `new` clips are new. Each part weighs by its number of clips.
+    """
+    of_new = F.cross_entropy(logits[:new, old_classes:], labels[:new] - old_classes, reduction="sum")
+    of_old = F.cross_entropy(logits[new:, :old_classes], labels[new:], reduction="sum")
+    return (of_new + of_old) / len(labels)
+
+
+def kl_divergence(log_student: Tensor, teacher: Tensor, direction: Direction) -> Tensor:
+    """Sum over all elements of KL(teacher || student) ("teacher-student") or KL(student || teacher).
+
+    `log_student` holds logarithms, `teacher` probabilities: those survive storage in bfloat16 better.
+    """
+    if direction == "teacher-student":
+        return F.kl_div(log_student, teacher, reduction="sum")
+    return F.kl_div(teacher.log(), log_student, reduction="sum", log_target=True)
+
+
+def task_knowledge_distillation(
+    logits: Tensor,
+    teacher_logits: Tensor,
+    old_tasks: Sequence[slice],
+    temperature: float = 2.0,
+    direction: Direction = "teacher-student",
+) -> Tensor:
+    """TKD, eq. 13: for each old task the KL of the softmax over its logits, summed over the old tasks.
+
+    logits (B, C), teacher_logits (B, old C). Averaged over the whole batch and multiplied by temperature²,
+    so that the gradient's size does not depend on it. eq sums up to the current task, for which the teacher
+    has no logits, and prints the student first; released sums over old tasks with the teacher first.
+    """
+    total = logits.new_zeros(())
+    for task in old_tasks:
+        student = F.log_softmax(logits[:, task] / temperature, dim=1)
+        teacher = F.softmax(teacher_logits[:, task] / temperature, dim=1)
+        total = total + kl_divergence(student, teacher, direction)
+    return total * temperature**2 / len(logits)
+
+
+def audio_visual_scores(audio: Tensor, visual: Tensor, temperature: float) -> Tensor:
+    """s = a v^T / tau of eq. 6 and 7 for features (B, D) normalised here; rows are audio. (B, B)."""
+    return F.normalize(audio, dim=1) @ F.normalize(visual, dim=1).T / temperature
+
+
+def instance_audio_visual_similarity(scores: Tensor) -> Tensor:
+    """I-AVSS, eq. 6: each clip's sound should find its own picture among all of the batch. scores (B, B)."""
+    return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
+
+
+def class_audio_visual_similarity(
+    scores: Tensor, labels: Tensor, form: Literal["released", "equation7"] = "released"
+) -> Tensor:
+    """C-AVSS: each clip's sound should find the pictures of its class. scores (B, B), labels (B,).
+
+    "equation7": -mean_i log(sum_{j of i's class} e^{s_ij} / (size of i's class * sum_j e^{s_ij})).
+    "released": minus the mean over all pairs (i, j) of log softmax_j(s)_ij where j is of i's class, else 0.
+    """
+    same = labels[:, None] == labels[None, :]  # (B, B)
+    log_probability = F.log_softmax(scores, dim=1)
+    if form == "released":
+        return -torch.where(same, log_probability, 0.0).mean()
+    of_class = torch.logsumexp(log_probability.masked_fill(~same, -torch.inf), dim=1)  # (B,)
+    return -(of_class - same.sum(dim=1).log()).mean()
+
+
+def visual_attention_distillation(
+    log_spatial: Tensor,
+    log_temporal: Tensor,
+    teacher_spatial: Tensor,
+    teacher_temporal: Tensor,
+    spatial_weight: float = 0.5,
+    direction: Direction = "teacher-student",
+) -> Tensor:
+    """VAD, eq. 9-11, over memory clips: spatial (n, L, S, D), temporal (n, L, D).
+
+    The student's maps come as logarithms, the teacher's as probabilities. The KL runs over S (spatial) and L
+    (temporal); it is summed over the other axes and divided by the number of memory clips. lambda =
+    `spatial_weight` weighs spatial, 1 - lambda temporal. eq prints the student first, released has the teacher
+    first.
+    """
+    spatial = kl_divergence(log_spatial, teacher_spatial, direction)
+    temporal = kl_divergence(log_temporal, teacher_temporal, direction)
+    return (spatial_weight * spatial + (1 - spatial_weight) * temporal) / len(log_temporal)
+
+
+def old_logits_binary_cross_entropy(logits: Tensor, teacher_logits: Tensor, *, doubled_sigmoid: bool) -> Tensor:
+    """iCaRL's distillation: binary cross-entropy between old logits (B, old C), averaged over all of them.
+
+    The released code applies the sigmoid to the student's logits and then a loss that applies it again
+    (`doubled_sigmoid`); iCaRL's paper (Rebuffi et al., CVPR 2017) applies it once.
+    """
+    student = torch.sigmoid(logits) if doubled_sigmoid else logits
+    return F.binary_cross_entropy_with_logits(student, torch.sigmoid(teacher_logits))

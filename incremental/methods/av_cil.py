@@ -1,0 +1,92 @@
+"""AV-CIL: Pian et al., "Audio-Visual Class-Incremental Learning", ICCV 2023 (arXiv 2308.11073)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from .. import losses
+from ..clips import Clips
+from ..grad_cam import grad_cam_distance, grad_cam_maps
+from ..heads import HeadOutputs
+from ..method import STRICT
+from .ss_il import SsIl, SsIlSettings
+
+
+@dataclass(frozen=True, config=STRICT)
+class AvCilSettings(SsIlSettings):
+    """Settings of AV-CIL; defaults are those of AVE-CI."""
+
+    lambda_instance: Annotated[float, Field(ge=0)] = 0.5
+    """lambda_I, weight of I-AVSS; >= 0, and 0 switches it off."""
+    lambda_class: Annotated[float, Field(ge=0)] = 1.0
+    """lambda_C, weight of C-AVSS; >= 0, and 0 switches it off."""
+    attention_distillation: Literal["vad", "grad-cam", "none"] = "vad"
+    """What is distilled of the teacher's gaze on memory clips: its attention (VAD), Grad-CAM maps as in
+    Table 8, or nothing."""
+    lambda_spatial: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """lambda of eq. 11: spatial against temporal attention in VAD; 0 to 1."""
+    lambda_grad_cam: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the Grad-CAM distillation; >= 0. The paper names none."""
+    similarity_temperature: Annotated[float, Field(gt=0)] = 0.05
+    """tau of eq. 6 and 7; > 0."""
+    class_similarity: Literal["released", "equation7"] = "released"
+    """C-AVSS as the published tables used it, or as eq. 7 prints it."""
+
+
+class AvCil(SsIl):
+    """Separated softmax and task distillation, plus dual audio-visual similarity constraints (I-AVSS, C-AVSS)
+    and visual attention distillation (VAD) on memory clips."""
+
+    name = "av-cil"
+    paper = "Pian et al., Audio-Visual Class-Incremental Learning, ICCV 2023"
+    modalities = ("audio-visual",)
+    Settings = AvCilSettings
+
+    def loss(self, clips: Clips) -> Mapping[str, Tensor]:
+        """SS-CE + TKD + lambda_I I-AVSS + lambda_C C-AVSS + VAD; the first task is plain cross-entropy."""
+        if self.task.number == 1:
+            return super().loss(clips)
+        settings = self.settings
+        vad = settings.attention_distillation == "vad"
+        outputs: HeadOutputs = self.heads(clips, maps_from=clips.new if vad else None)
+        assert outputs.audio is not None and outputs.visual is not None
+        terms = self.separated_losses(outputs.logits, clips)
+        scores = losses.audio_visual_scores(outputs.audio, outputs.visual, settings.similarity_temperature)
+        if settings.lambda_instance:
+            similarity = losses.instance_audio_visual_similarity(scores)
+            terms["instance_audio_visual_similarity"] = settings.lambda_instance * similarity
+        if settings.lambda_class:
+            similarity = losses.class_audio_visual_similarity(scores, clips.labels, settings.class_similarity)
+            terms["class_audio_visual_similarity"] = settings.lambda_class * similarity
+        if clips.new == len(clips.numbers):  # a memory too small to hold any clip
+            return terms
+        if vad:
+            assert outputs.log_spatial is not None and outputs.log_temporal is not None
+            terms["visual_attention_distillation"] = losses.visual_attention_distillation(
+                outputs.log_spatial,
+                outputs.log_temporal[clips.new :],
+                clips.teacher_of_memory["spatial"],
+                clips.teacher_of_memory["temporal"],
+                settings.lambda_spatial,
+                settings.kl_direction,
+            )
+        elif settings.attention_distillation == "grad-cam":
+            maps = grad_cam_maps(self.heads, clips.part(clips.new), create_graph=True)
+            distance = grad_cam_distance(maps, clips.teacher_of_memory["grad_cam"])
+            terms["grad_cam_distillation"] = settings.lambda_grad_cam * distance
+        return terms
+
+    def recall_of_memory(self, clips: Clips) -> Mapping[str, Tensor]:
+        """The teacher's attention maps, in the type the features are held in, or its Grad-CAM maps."""
+        if self.settings.attention_distillation == "vad":
+            outputs: HeadOutputs = self.heads(clips, maps_from=0)
+            assert outputs.log_spatial is not None and outputs.log_temporal is not None
+            assert clips.store is not None
+            spatial = outputs.log_spatial.exp_().to(clips.store.dtype)
+            return {"spatial": spatial, "temporal": outputs.log_temporal.exp()}
+        if self.settings.attention_distillation == "grad-cam":
+            return {"grad_cam": grad_cam_maps(self.heads, clips)}
+        return {}

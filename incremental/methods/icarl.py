@@ -1,0 +1,56 @@
+"""iCaRL: Rebuffi et al., "iCaRL: Incremental Classifier and Representation Learning", CVPR 2017."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from .. import losses
+from ..clips import Clips
+from ..exemplars import HerdingMemory, NearestMeanReadout
+from ..method import STRICT, Settings
+
+
+@dataclass(frozen=True, config=STRICT)
+class IcarlSettings(Settings):
+    """Settings of iCaRL; defaults are the released choices that the published numbers were made with."""
+
+    distillation: Literal["doubled-sigmoid", "single-sigmoid"] = "doubled-sigmoid"
+    """"doubled-sigmoid" as released: the student's old logits pass a sigmoid before a loss that applies it
+    again; "single-sigmoid" as iCaRL's paper says."""
+    herding_repeats: bool = True
+    """Whether herding may choose one clip twice, as released; false as the paper says."""
+    normalise_means: bool = False
+    """Whether class means are brought back to unit length, as the paper says; false as released."""
+
+
+class IcarlFc(HerdingMemory):
+    """Memory mixed into the training set, chosen by herding once the task is learnt; old logits distilled by
+    binary cross-entropy. Readout: the classifier."""
+
+    name = "icarl-fc"
+    paper = "Rebuffi et al., iCaRL: Incremental Classifier and Representation Learning, CVPR 2017"
+    family = "icarl"
+    replay = "mixed"
+    has_teacher = True
+    Settings = IcarlSettings
+
+    def loss(self, clips: Clips) -> Mapping[str, Tensor]:
+        """Cross-entropy over all classes, + distillation of the old logits from the second task on."""
+        logits = self.heads(clips).logits
+        terms = {"cross_entropy": F.cross_entropy(logits, clips.labels)}
+        if self.task.number > 1:
+            terms["distillation"] = losses.old_logits_binary_cross_entropy(
+                logits[:, : self.task.old_classes],
+                clips.teacher["logits"],
+                doubled_sigmoid=self.settings.distillation == "doubled-sigmoid",
+            )
+        return terms
+
+
+class IcarlNme(NearestMeanReadout, IcarlFc):
+    """iCaRL with its own readout: the nearest class mean of exemplars."""
+
+    name = "icarl-nme"

@@ -1,0 +1,124 @@
+"""What is reported of a run, worked out from the predictions on the test clips after every task.
+
+a[t, i] is the accuracy, after task t, on the test clips of task i. All figures are in percent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = list[list[float]]
+"""Row = after task, column = task; row t has t entries."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The answers on all test clips seen so far, after one task."""
+
+    clips: NDArray[np.int64]
+    """(n,) clip numbers."""
+    labels: NDArray[np.int64]
+    """(n,) class indices."""
+    predicted: NDArray[np.int64]
+    """(n,) class indices."""
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(n,) whether each answer is right."""
+        return np.asarray(self.labels == self.predicted)
+
+
+def percent(right: NDArray[np.bool_]) -> float:
+    """Share of right answers in percent."""
+    return 100.0 * float(np.mean(right))
+
+
+def accuracy_matrix(after: Sequence[Predictions], boundaries: Sequence[int]) -> Matrix:
+    """a[t, i]; `boundaries` are the class indices at which tasks begin, and the number of classes."""
+    rows = []
+    for number, answers in enumerate(after, start=1):
+        tasks = np.searchsorted(boundaries[1:], answers.labels, side="right")
+        rows.append([percent(answers.right[tasks == task]) for task in range(number)])
+    return rows
+
+
+def mean_accuracy(after: Sequence[Predictions]) -> float:
+    """Eq. 15: mean over tasks t of the accuracy over all test clips seen so far (each clip weighs the same)."""
+    return float(np.mean([percent(answers.right) for answers in after]))
+
+
+def average_forgetting(a: Matrix) -> float | None:
+    """Eq. 16: mean over t >= 2 of the mean over i < t of (max over tau < t of a[tau, i] - a[t, i]).
+
+    Negative where a task got better than it ever was. None with one task only.
+    """
+    per_task = [np.mean([max(a[tau][i] for tau in range(i, t)) - a[t][i] for i in range(t)]) for t in range(1, len(a))]
+    return float(np.mean(per_task)) if per_task else None
+
+
+def nonnegative_forgetting(a: Matrix) -> float | None:
+    """As eq. 16 but with the maximum over tau <= t, so that getting better counts as forgetting nothing."""
+    per_task = [
+        np.mean([max(a[tau][i] for tau in range(i, t + 1)) - a[t][i] for i in range(t)]) for t in range(1, len(a))
+    ]
+    return float(np.mean(per_task)) if per_task else None
+
+
+def first_minus_last_forgetting(a: Matrix) -> float | None:
+    """Mean over all but the last task i of a[i, i] - a[T, i]: when learnt, minus at the end."""
+    drops = [a[i][i] - a[-1][i] for i in range(len(a) - 1)]
+    return float(np.mean(drops)) if drops else None
+
+
+def backward_transfer(a: Matrix) -> float | None:
+    """Lopez-Paz and Ranzato, 2017: mean over all but the last task i of a[T, i] - a[i, i]."""
+    forgetting = first_minus_last_forgetting(a)
+    return None if forgetting is None else -forgetting
+
+
+def class_accuracies(answers: Predictions, classes: int) -> list[float | None]:
+    """Accuracy of each of the first `classes` classes; None for a class without test clips."""
+    return [
+        percent(answers.right[answers.labels == label]) if (answers.labels == label).any() else None
+        for label in range(classes)
+    ]
+
+
+def class_balanced_accuracy(answers: Predictions, classes: int) -> float:
+    """Mean of the accuracies of the classes that have test clips: each class weighs the same."""
+    return float(np.mean([one for one in class_accuracies(answers, classes) if one is not None]))
+
+
+def confusion_matrix(answers: Predictions, classes: int) -> NDArray[np.int64]:
+    """Counts (classes, classes): row = true class, column = predicted class."""
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (answers.labels, answers.predicted), 1)
+    return counts
+
+
+def summarise(after: Sequence[Predictions], boundaries: Sequence[int]) -> dict[str, object]:
+    """All figures of a run. `boundaries` as in `accuracy_matrix`."""
+    a = accuracy_matrix(after, boundaries)
+    return {
+        "mean_accuracy": mean_accuracy(after),
+        "average_forgetting": average_forgetting(a),
+        "last_accuracy": percent(after[-1].right),
+        "class_balanced_mean_accuracy": float(
+            np.mean(
+                [class_balanced_accuracy(answers, boundaries[number]) for number, answers in enumerate(after, start=1)]
+            )
+        ),
+        "backward_transfer": backward_transfer(a),
+        "nonnegative_forgetting": nonnegative_forgetting(a),
+        "first_minus_last_forgetting": first_minus_last_forgetting(a),
+        "accuracy_by_task": [percent(answers.right) for answers in after],
+        "accuracy_matrix": a,
+    }
+
+
+def without(answers: Predictions, left_out: NDArray[np.int64]) -> Predictions:
+    """The same answers without the clips numbered `left_out`."""
+    keep = ~np.isin(answers.clips, left_out)
+    return Predictions(answers.clips[keep], answers.labels[keep], answers.predicted[keep])
