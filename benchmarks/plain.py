@@ -104,7 +104,7 @@ def separated_softmax_cross_entropy(
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     """KL(p || q) of distributions along any axis, summed, and divided by the rows of axis 0."""
-    return (p * (p.log() - q.log())).sum() / max(len(p), 1)
+    return F.kl_div(q.log(), p, reduction="sum") / max(len(p), 1)
 
 
 def task_distillation(
