@@ -3,7 +3,6 @@
 N clips asked for, L time slices, S tokens, D channels.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from .fingerprint import Fingerprint
 from .layout import ShardRecord
 from .quarantine import read_quarantine
 from .storage import storage_type
-from .transfer import Wanted, pieces_of, transfer
+from .transfer import Wanted, pieces_of, transfer, usable_cores
 from .verify import VerifyReport, verify
 
 MOST_THREADS = 8
@@ -64,9 +63,6 @@ class FeatureCache:
                 self._row.setdefault(clip, (record.name, row))
         self.ids: tuple[str, ...] = tuple(self._row)
         """Every clip, in the order of the shards' names and of their rows."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
     def __contains__(self, clip: object) -> bool:
         return clip in self._row
@@ -157,7 +153,7 @@ class FeatureCache:
                     f"{name}: {len(ids)} clips of shape {shape} do not fit a tensor of shape "
                     f"{tuple(tensor.shape)} and type {tensor.dtype}"
                 )
-        threads = threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
+        threads = threads or min(MOST_THREADS, usable_cores())
         step = len(ids) if _on_cpu(visual) and _on_cpu(audio) else STAGED_CLIPS
         for start in range(0, len(ids), max(step, 1)):
             part = slice(start, min(start + step, len(ids)))
@@ -179,7 +175,8 @@ class FeatureCache:
         transfer(pieces_of(wanted, self._shards), self._kind, here[0], here[1], threads)
         for tensor, landed in zip((visual, audio), here, strict=True):
             if tensor is not None and landed is not None and landed is not tensor:
-                tensor.copy_(landed)
+                # Across first, then converted there: the other way round the conversion is one core's work.
+                tensor.copy_(landed.to(tensor.device, non_blocking=True))
 
     def verify(self, *, on_shard: Callable[[str], None] | None = None) -> VerifyReport:
         """Check every shard's hash, then every clip's checksum and finiteness (see `verify`)."""

@@ -7,6 +7,7 @@ damaged file is hurt is told from the offsets in its record, without HDF5.
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from .contents import SHARDS, Contents, scan
 from .durable import sha256_of
 from .layout import FORMAT_VERSION, SHARD_FORMAT, Place, ShardRecord
 from .storage import StorageType, storage_type
+from .transfer import usable_cores
+
+MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class VerifyReport:
     """What is no harm: leftovers of a killed writer, a clip in two shards."""
 
     @property
+    def damaged_shards(self) -> tuple[str, ...]:
+        """Names of the shards that have to be made again."""
+        return tuple(dict.fromkeys(problem.shard for problem in self.problems))
+
+    @property
     def ok(self) -> bool:
         """Whether everything is as it was written."""
         return not self.problems
@@ -62,10 +71,13 @@ def verify(directory: Path, *, on_shard: Callable[[str], None] | None = None) ->
     """
     contents = scan(Path(directory))
     problems = [Problem(damaged.name, None, damaged.words) for damaged in contents.damaged]
-    for record in contents.shards:
-        problems.extend(_check_shard(contents, record))
-        if on_shard is not None:
-            on_shard(record.name)
+    # Hashes and checksums are worked out without the interpreter's lock, so threads help.
+    with ThreadPoolExecutor(min(MOST_THREADS, usable_cores()), thread_name_prefix="cache-verify") as pool:
+        checks = pool.map(lambda record: list(_check_shard(contents, record)), contents.shards)
+        for record, found in zip(contents.shards, checks, strict=True):
+            problems.extend(found)
+            if on_shard is not None:
+                on_shard(record.name)
     remarks = tuple(f"{SHARDS}/{path.name} is unfinished and no data" for path in contents.leftovers)
     return VerifyReport(
         shards=len(contents.shards) + len(contents.damaged),

@@ -108,8 +108,8 @@ class CacheWriter:
             ValueError: no ids, an id twice, or a name that is taken.
         """
         shapes = tuple(visual_shape), tuple(audio_shape)
-        if not ids or len(set(ids)) != len(ids):
-            raise ValueError(f"shard {name} needs clips, each of them once")
+        if not ids or not all(ids) or len(set(ids)) != len(ids):
+            raise ValueError(f"shard {name} needs clips with names, each of them once")
         if name in self._have.values():
             raise ValueError(f"shard {name} exists; shards are never written again")
         for clip in ids:
@@ -181,6 +181,7 @@ class CacheWriter:
                 "give another directory, or the choices it was made with"
             )
         (self.directory / SHARDS).mkdir(exist_ok=True)
+        sync_directory(self.directory)
         contents = scan(self.directory)
         self.cleared = self._clear(contents)
         for record in contents.shards:

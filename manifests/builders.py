@@ -36,8 +36,8 @@ def build_ave(directory: Path, classes: Sequence[str] | None = None, name: str =
     """From the folder that holds AVE's trainSet.txt, valSet.txt and testSet.txt.
 
     The three lists say which split a video is in and, in the same columns as Annotations.txt, its category.
-    Where Annotations.txt is there, videos it does not know under that category are left out. A clip's id is the
-    VideoID.
+    Where Annotations.txt is there, videos it does not know under that category are left out. A clip's id is
+    the VideoID.
 
     Args:
         directory: AVE's folder.
