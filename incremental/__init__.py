@@ -1,7 +1,7 @@
 """Stage 2: incremental learning from cached features. Runs without anything that stage 1 needs."""
 
 from .clips import Clips, ClipTable, ExemplarMemory, Task
-from .heads import HeadOutputs, Heads
+from .heads import HeadOutputs, Heads, Widths
 from .method import Context, Method, Settings
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "Method",
     "Settings",
     "Task",
+    "Widths",
 ]

@@ -184,7 +184,10 @@ def _show_table(runs: Sequence[Path], *, markdown: bool = False, csv_file: Path 
     from .report import as_frame, notes, results_table, rows_of
 
     rows = rows_of(runs)
-    Console(width=200 if markdown else None).print(results_table(rows, markdown=markdown))
+    console = Console()
+    if markdown or not console.is_terminal:  # a file has no edge to wrap at
+        console.width = 200
+    console.print(results_table(rows, markdown=markdown))
     for line in notes(rows):
         click.echo(line)
     if csv_file is not None:

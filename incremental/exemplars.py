@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .clips import Clips
-from .heads import Heads
+from .clips import Clips, Task
+from .heads import Heads, Modality, Widths
 from .method import Context, Method
 
 
@@ -74,11 +74,11 @@ class NearestMeanReadout(HerdingMemory):
     """The NME readout: exemplars and class means are worked out anew after every epoch, and the means of the
     chosen epoch are kept with its weights. `settings.normalise_means` brings means back to unit length."""
 
-    def __init__(self, settings: Any, channels: int, modality: Any) -> None:
-        super().__init__(settings, channels, modality)
-        self.nearest_mean = NearestMean(channels)
+    def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
+        super().__init__(settings, widths, modality)
+        self.nearest_mean = NearestMean(widths.visual)
 
-    def grow(self, task: Any) -> None:
+    def grow(self, task: Task) -> None:
         """Room for the new classes' means as well."""
         super().grow(task)
         self.nearest_mean.widen(task.seen_classes)

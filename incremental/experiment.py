@@ -29,7 +29,7 @@ from ..manifests import (
 )
 from .clips import ClipTable
 from .config import RunConfig, as_plain
-from .heads import Modality
+from .heads import Modality, Widths
 from .method import Method
 from .metrics import Predictions, percent, summarise, without
 from .randomness import seeded_initialisation
@@ -216,10 +216,10 @@ def leak_free(table: ClipTable, after: Sequence[Predictions], boundaries: Sequen
     }
 
 
-def build_method(kind: type[Method], config: RunConfig, settings: Any, channels: int) -> Method:
+def build_method(kind: type[Method], config: RunConfig, settings: Any, widths: Widths) -> Method:
     """The method with its first weights drawn from the run's seed."""
     with seeded_initialisation(config.seed, "heads"):
-        return kind(settings, channels, config.modality)
+        return kind(settings, widths, config.modality)
 
 
 def run_once(
@@ -236,10 +236,11 @@ def run_once(
         raise InputError(f"{out} holds this very run, finished; choose another --out, or see avcil-incr show {out}")
     directory.begin(provenance(config, data))
     progress = directory.progress()
+    widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
     trainer = Trainer(
         config,
         data.table,
-        build_method(kind, config, settings, data.cache.audio_shape[-1]),
+        build_method(kind, config, settings, widths),
         ClipReader(data.residence, data.table.labels),
         keep=Keeper(directory, config.checkpoint_seconds),
         report=report,

@@ -16,6 +16,15 @@ Modality = Literal["audio-visual", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 
+class Widths(NamedTuple):
+    """Channels of the features. Everything after them has the visual features' width D."""
+
+    audio: int
+    """Channels of f_a; may differ from D."""
+    visual: int
+    """Channels of f_v, D."""
+
+
 class HeadOutputs(NamedTuple):
     """What the heads say of a batch of clips. All float32."""
 
@@ -74,17 +83,18 @@ class Heads(nn.Module):
     The paper writes an unnamed activation in eq. 5; the released code, and so this, uses ReLU.
     """
 
-    def __init__(self, channels: int, modality: Modality, classifier: Classifier | None = None) -> None:
+    def __init__(self, widths: Widths, modality: Modality, classifier: Classifier | None = None) -> None:
         super().__init__()
         self.modality = modality
+        width = widths.visual
         if modality != "visual":
-            self.audio_projection = nn.Linear(channels, channels)
+            self.audio_projection = nn.Linear(widths.audio, width)
         if modality != "audio":
-            self.visual_projection = nn.Linear(channels, channels)
+            self.visual_projection = nn.Linear(width, width)
         if modality == "audio-visual":
-            self.audio_attention = nn.Linear(channels, channels)
-            self.visual_attention = nn.Linear(channels, channels)
-        self.classifier: Classifier = LinearClassifier(channels) if classifier is None else classifier
+            self.audio_attention = nn.Linear(widths.audio, width)
+            self.visual_attention = nn.Linear(width, width)
+        self.classifier: Classifier = LinearClassifier(width) if classifier is None else classifier
 
     def forward(self, clips: Clips, *, maps_from: int | None = None) -> HeadOutputs:
         """Outputs for a batch; `maps_from` asks for the spatial attention of the clips from there on."""

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from .clips import Clips, ExemplarMemory, Task
-from .heads import MODALITIES, HeadOutputs, Heads, Modality
+from .heads import MODALITIES, HeadOutputs, Heads, Modality, Widths
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -66,17 +66,17 @@ class Method(nn.Module):
     modalities: ClassVar[tuple[Modality, ...]] = MODALITIES
     Settings: ClassVar[type[Settings]] = Settings
 
-    def __init__(self, settings: Any, channels: int, modality: Modality) -> None:
+    def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
         super().__init__()
         self.settings = settings
-        self.channels = channels
+        self.widths = widths
         self.modality = modality
         self.task = Task(0, (0, 0))
         self.heads = self.build_heads()
 
     def build_heads(self) -> Heads:
         """The network, before it knows any class."""
-        return Heads(self.channels, self.modality)
+        return Heads(self.widths, self.modality)
 
     @property
     def balanced_epochs(self) -> int:

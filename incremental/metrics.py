@@ -59,11 +59,12 @@ def average_forgetting(a: Matrix) -> float | None:
 
 
 def nonnegative_forgetting(a: Matrix) -> float | None:
-    """As eq. 16 but with the maximum over tau <= t, so that getting better counts as forgetting nothing."""
-    per_task = [
-        np.mean([max(a[tau][i] for tau in range(i, t + 1)) - a[t][i] for i in range(t)]) for t in range(1, len(a))
-    ]
-    return float(np.mean(per_task)) if per_task else None
+    """At the end, mean over all but the last task i of max over all tau of a[tau, i] - a[T, i].
+
+    The maximum takes in the last row, so that getting better counts as forgetting nothing.
+    """
+    drops = [max(row[i] for row in a[i:]) - a[-1][i] for i in range(len(a) - 1)]
+    return float(np.mean(drops)) if drops else None
 
 
 def first_minus_last_forgetting(a: Matrix) -> float | None:

@@ -39,7 +39,7 @@ class Benchmark:
     """Regular expression for a clip's whole id; its group `source` is the video the clip was cut from."""
     protocol: Mapping[str, Any]
     """The published settings, as the TOML's table `protocol` has them: classes_per_task, memory_size,
-    lambda_instance, lambda_class, lambda_spatial, temperature, batch_size, memory_batch_size,
+    lambda_instance, lambda_class, lambda_spatial, similarity_temperature, batch_size, memory_batch_size,
     evaluation_batch_size, epochs.METHOD.MODALITY, other_settings.NAME.classes_per_task."""
 
     def seen_in_training(self, split: Split = "test") -> tuple[Clip, ...]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..clips import Clips, Task
 from ..exemplars import HerdingMemory, NearestMeanReadout, normalised_features
-from ..heads import HeadOutputs, Heads, Modality
+from ..heads import HeadOutputs, Heads, Modality, Widths
 from ..method import STRICT, Context, Settings
 from ..proxies import ProxyClassifier, nca_loss
 
@@ -55,15 +55,15 @@ class AfcLsc(HerdingMemory):
     has_teacher = True
     Settings = AfcSettings
 
-    def __init__(self, settings: Any, channels: int, modality: Modality) -> None:
-        super().__init__(settings, channels, modality)
+    def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
+        super().__init__(settings, widths, modality)
         if settings.importances == "channel" and modality == "audio-visual":
-            for name in FEATURES:
-                self.register_buffer(f"importance_of_{name}", torch.ones(channels))
+            for name in FEATURES:  # channel importances, known from the first task's end on
+                self.register_buffer(f"importance_of_{name}", torch.ones(widths.visual))
 
     def build_heads(self) -> Heads:
         """Heads that end in a proxy classifier."""
-        return Heads(self.channels, self.modality, ProxyClassifier(self.channels, self.settings.proxies))
+        return Heads(self.widths, self.modality, ProxyClassifier(self.widths.visual, self.settings.proxies))
 
     @property
     def balanced_epochs(self) -> int:

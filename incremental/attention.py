@@ -1,0 +1,123 @@
+"""Audio-guided spatial and temporal attention pooling (eq. 2-4 of arXiv 2308.11073) as one operation.
+
+Shapes: B clips, L time slices, S tokens, D channels; N resident clips; M = B - maps_from.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .kernels import choose
+
+
+class AttentionPool(NamedTuple):
+    """What attention pooling gives: float32, or float64 where the parameters are."""
+
+    pooled: Tensor
+    """(B, D) visual tokens pooled by both attentions, f'_v of eq. 4."""
+    log_temporal: Tensor
+    """(B, L, D) logarithm of the temporal attention u, a softmax over L for each channel."""
+    log_spatial: Tensor | None
+    """(M, L, S, D) logarithm of the spatial attention w, a softmax over S for each slice and channel, of the clips
+    from `maps_from` on; None where `maps_from` is None."""
+
+
+def attention_pool(
+    store: Tensor,
+    rows: Tensor,
+    gate: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    maps_from: int | None = None,
+    implementation: Literal["auto", "plain", "cpu", "triton"] = "auto",
+) -> AttentionPool:
+    """Pool the tokens of clips `store[rows]` under the guidance of their audio gates.
+
+        P = tanh(f_v W_v^T + b_v)                    projection
+        w = softmax over S of P g                    spatial attention, eq. 2
+        q = sum_S w P;  u = softmax over L of q g    temporal attention, eq. 3
+        f'_v = sum_L u sum_S w f_v                   pooling of the raw tokens, eq. 4
+
+    store: (N, L, S, D) resident clips, float32, bfloat16 or float16 (storage only on a CPU); indexed in place,
+        no batch is gathered by the fused ways.
+    rows: (B,) int64 positions in the store, in any order, repeats allowed. Checked on a CPU; on other devices a
+        check would have to wait for the device, and positions outside the store are the caller's error.
+    gate: (B, D) float32, g = tanh(f_a W_a^T + b_a).
+    weight, bias: (D, D) as (out, in) and (D,), float32.
+    maps_from: position in the batch from which on the spatial attention is given out; None for none of it.
+    implementation: "cpu" and "triton" are fused, with a backward pass of their own; "plain" is the formulas above
+        over the whole batch at once and in the type of the parameters, on any device; "auto" is the quickest that
+        can.
+
+    Gradients flow from all three outputs to gate, weight and bias; to the store only in the plain way. In the
+    fused ways the products are in the store's type (of float16 stores bfloat16, and float32 where the processor
+    has no bfloat16), all else float32, and a clip's outputs do not depend on the other clips of the batch. Nothing
+    is kept for backward where no gradient is wanted. With float64 parameters and store "plain" and "cpu" work
+    in float64.
+
+    Raises ValueError for shapes, types or positions that do not fit and for a way that cannot serve the store,
+    InputError for an unknown `implementation`.
+    """
+    _check(store, rows, gate, weight, bias, maps_from)
+    chosen = choose(implementation, store)
+    if chosen == "plain":
+        return attention_pool_plain(store, rows, gate, weight, bias, maps_from=maps_from)
+    # The device's kernels are imported when they are first used: Triton is not there on every machine.
+    if chosen == "cpu":
+        from .kernels.cpu import attention_pool_cpu as fused
+    else:
+        from .kernels.triton import attention_pool_triton as fused
+    return AttentionPool(*fused(store, rows, gate, weight, bias, maps_from))
+
+
+def attention_pool_plain(
+    store: Tensor,
+    rows: Tensor,
+    gate: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    maps_from: int | None = None,
+) -> AttentionPool:
+    """`attention_pool` by its formulas in ordinary operations over the whole batch, in the type of the gate.
+
+    The measure of the fused ways, in speed and in accuracy; every array of the batch's size is written out.
+    """
+    tokens = store[rows].to(gate.dtype)  # (B, L, S, D)
+    projected = torch.tanh(tokens @ weight.t() + bias)  # (B, L, S, D)
+    log_spatial = torch.log_softmax(projected * gate[:, None, None], 2)  # (B, L, S, D)
+    spatial = log_spatial.exp()
+    score = (spatial * projected).sum(2)  # (B, L, D)
+    log_temporal = torch.log_softmax(score * gate[:, None], 1)  # (B, L, D)
+    slices = (spatial * tokens).sum(2)  # (B, L, D)
+    pooled = (log_temporal.exp() * slices).sum(1)  # (B, D)
+    return AttentionPool(pooled, log_temporal, None if maps_from is None else log_spatial[maps_from:])
+
+
+def _check(store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, maps_from: int | None) -> None:
+    if store.dim() != 4 or not store.is_contiguous() or 0 in store.shape[1:]:
+        raise ValueError(
+            f"attention_pool: the store must be contiguous (N, L, S, D), it is {_of(store)} with strides "
+            f"{store.stride()}"
+        )
+    if rows.dim() != 1 or rows.dtype != torch.int64:
+        raise ValueError(f"attention_pool: rows must be (B,) int64, they are {_of(rows)}")
+    clips, channels = len(rows), store.shape[-1]
+    sums = torch.float64 if store.dtype == torch.float64 else torch.float32
+    wanted = {"gate": (clips, channels), "weight": (channels, channels), "bias": (channels,)}
+    for (name, shape), tensor in zip(wanted.items(), (gate, weight, bias), strict=True):
+        if tensor.shape != shape or tensor.dtype != sums:
+            raise ValueError(f"attention_pool: {name} must be {shape} {sums}, it is {_of(tensor)}")
+    if maps_from is not None and not 0 <= maps_from <= clips:
+        raise ValueError(f"attention_pool: maps_from must lie in 0..{clips}, it is {maps_from}")
+    if rows.device.type == "cpu" and clips and not (int(rows.min()) >= 0 and int(rows.max()) < len(store)):
+        raise ValueError(
+            f"attention_pool: rows must lie in 0..{len(store) - 1}, they reach from {int(rows.min())} to "
+            f"{int(rows.max())}"
+        )
+
+
+def _of(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {tensor.dtype}"
