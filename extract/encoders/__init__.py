@@ -7,7 +7,7 @@ source's configuration decides which family it belongs to.
 import functools
 import importlib
 import pkgutil
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
@@ -48,8 +48,7 @@ def load_visual_encoder(
     Raises:
         InputError: the source is not there, not complete, or of a kind that no family here holds.
     """
-    encoder: VisualEncoder = _load("visual", source, device, precision, random_weights)
-    return encoder
+    return cast(VisualEncoder, _load("visual", source, device, precision, random_weights))
 
 
 def load_audio_encoder(
@@ -60,16 +59,13 @@ def load_audio_encoder(
     random_weights: int | None = None,
 ) -> AudioEncoder:
     """The frozen spectrogram encoder of a source; arguments and errors as for `load_visual_encoder`."""
-    encoder: AudioEncoder = _load("audio", source, device, precision, random_weights)
-    return encoder
+    return cast(AudioEncoder, _load("audio", source, device, precision, random_weights))
 
 
 @functools.cache
 def families() -> tuple[Family, ...]:
     """Every encoder family of this package, in the order of the modules' names."""
-    modules = [
-        importlib.import_module(f".{found.name}", __name__) for found in pkgutil.iter_modules(__path__)
-    ]
+    modules = [importlib.import_module(f".{found.name}", __name__) for found in pkgutil.iter_modules(__path__)]
     return tuple(module.FAMILY for module in modules if hasattr(module, "FAMILY"))
 
 

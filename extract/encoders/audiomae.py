@@ -16,10 +16,11 @@ from torch import Tensor
 from transformers import ViTConfig
 
 from ...errors import InputError
+from .configuration import check_sizes, pair
 from .family import Family, Settings
 from .source import Source
 from .vit_spectrogram import SpectrogramViT, assemble
-from .weights import complain, listed, read_tensors
+from .weights import complain, listed, read_tensors, without
 
 # The ViT sizes of timm and of the AudioMAE authors: width -> (blocks, heads).
 SIZES = {"tiny": 192, "small": 384, "base": 768, "large": 1024, "huge": 1280}
@@ -49,6 +50,7 @@ TOP = {
     "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",
     "patch_embed.proj.bias": "embeddings.patch_embeddings.projection.bias",
 }
+BLOCK_NUMBER = re.compile(r"blocks\.(\d+)\.")
 PUBLISHED: Mapping[str, Mapping[str, Any]] = {
     "gaunernst/vit_base_patch16_1024_128.audiomae_as2m": {
         "architecture": "vit_base_patch16_224",
@@ -63,53 +65,55 @@ PUBLISHED: Mapping[str, Mapping[str, Any]] = {
 
 def load(source: Source, settings: Settings) -> SpectrogramViT:
     """Build the encoder. InputError where the checkpoint is not exactly an AudioMAE encoder."""
-    tensors = None
-    if settings.random_weights is None or source.config is None:
-        stored = read_tensors(source.weights())
-        tensors = {name: tensor for name, tensor in stored.items() if not name.startswith(tuple(UNUSED))}
-    config = config_of_tensors(tensors, source.name) if source.config is None else config_of_timm(source)  # type: ignore[arg-type]
-    if settings.random_weights is not None:
+    random = settings.random_weights is not None
+    bare = source.config is None
+    tensors = {} if random and not bare else encoder_tensors(source)
+    config = config_of_tensors(tensors, source.name) if bare else config_of_timm(source)
+    check_sizes(config, source)
+    if random:
         return assemble(FAMILY.name, config, source, settings, None)
-    assert tensors is not None
     check(tensors, config, source.name)
     return assemble(FAMILY.name, config, source, settings, renamed(tensors, config))
 
 
+def encoder_tensors(source: Source) -> dict[str, Tensor]:
+    """What the source's files hold, less what no feature passes through."""
+    return without(read_tensors(source.weights()), "", UNUSED)
+
+
 def config_of_timm(source: Source) -> ViTConfig:
-    """The architecture that a config.json of timm's Hub format names."""
+    """The architecture that a config.json of timm's Hub format names, as far as `model_args` leave it."""
     config = source.config or {}
     architecture = str(config.get("architecture"))
-    named = re.match(r"vit_(tiny|small|base|large|huge)_patch(\d+)_", architecture)
-    arguments = config.get("model_args") or {}
-    size = (config.get("pretrained_cfg") or config).get("input_size")
-    if (
-        named is None
-        or not isinstance(size, list)
-        or len(size) != 3
-        or not all(isinstance(n, int) for n in size)
-    ):
-        raise InputError(
-            f"{source.name}: config.json names '{architecture}' with input_size {size}; "
-            "a plain timm ViT ('vit_base_patch16_...') with input_size [1, frames, bins] is needed"
+    try:
+        named = re.match(r"vit_(tiny|small|base|large|huge)_patch(\d+)_", architecture)
+        if named is None:
+            raise ValueError(architecture)
+        channels, frames, bins = (int(n) for n in config["pretrained_cfg"]["input_size"])
+        arguments = dict(config.get("model_args", {}))
+        depth, heads = DEPTH_AND_HEADS[SIZES[named[1]]]
+        width = int(arguments.get("embed_dim", SIZES[named[1]]))
+        return ViTConfig(
+            hidden_size=width,
+            num_hidden_layers=int(arguments.get("depth", depth)),
+            num_attention_heads=int(arguments.get("num_heads", heads)),
+            intermediate_size=int(width * float(arguments.get("mlp_ratio", 4))),
+            image_size=[frames, bins],
+            patch_size=int(arguments.get("patch_size", int(named[2]))),
+            num_channels=channels,
+            layer_norm_eps=LAYER_NORM_EPS,
         )
-    width = int(arguments.get("embed_dim", SIZES[named[1]]))
-    depth, heads = DEPTH_AND_HEADS[SIZES[named[1]]]
-    return ViTConfig(
-        hidden_size=width,
-        num_hidden_layers=int(arguments.get("depth", depth)),
-        num_attention_heads=int(arguments.get("num_heads", heads)),
-        intermediate_size=int(width * arguments.get("mlp_ratio", 4)),
-        image_size=size[1:],
-        patch_size=int(arguments.get("patch_size", named[2])),
-        num_channels=size[0],
-        layer_norm_eps=LAYER_NORM_EPS,
-    )
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{source.name}: config.json names '{architecture}'; a plain timm ViT ('vit_base_patch16_...') with "
+            "an input_size of [1, frames, bins] in its pretrained_cfg is needed"
+        ) from error
 
 
 def config_of_tensors(tensors: Mapping[str, Tensor], source: str) -> ViTConfig:
     """The architecture that the shapes in a bare file of weights show."""
-    needed = ("cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.mlp.fc1.weight")
-    absent = [name for name in needed if name not in tensors]
+    needed = {"cls_token": 3, "pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.mlp.fc1.weight": 2}
+    absent = [name for name, axes in needed.items() if name not in tensors or tensors[name].ndim != axes]
     if absent:
         raise InputError(f"{source} is no AudioMAE checkpoint: it has no {listed(absent)}")
     width = tensors["cls_token"].shape[-1]
@@ -121,9 +125,7 @@ def config_of_tensors(tensors: Mapping[str, Tensor], source: str) -> ViTConfig:
             "put it in a directory with a config.json of timm's or transformers' kind"
         )
     if BINS % patch or patches % (BINS // patch):
-        raise InputError(
-            f"{source}: {patches} patches of {patch} make no image of {BINS} bins (overlapping ones?)"
-        )
+        raise InputError(f"{source}: {patches} patches of {patch} make no image of {BINS} bins (overlapping ones?)")
     return ViTConfig(
         hidden_size=width,
         num_hidden_layers=1 + max(int(m[1]) for m in map(BLOCK_NUMBER.match, tensors) if m),
@@ -136,13 +138,10 @@ def config_of_tensors(tensors: Mapping[str, Tensor], source: str) -> ViTConfig:
     )
 
 
-BLOCK_NUMBER = re.compile(r"blocks\.(\d+)\.")
-
-
 def expected_shapes(config: ViTConfig) -> dict[str, tuple[int, ...]]:
     """Every tensor of the encoder, under timm's names."""
-    width, inner, patch = config.hidden_size, config.intermediate_size, config.patch_size
-    frames, bins = config.image_size
+    width, inner = config.hidden_size, config.intermediate_size
+    (frames, bins), (patch, _) = pair(config.image_size), pair(config.patch_size)
     shapes: dict[str, tuple[int, ...]] = {
         "cls_token": (1, 1, width),
         "pos_embed": (1, 1 + (frames // patch) * (bins // patch), width),
@@ -176,9 +175,7 @@ def check(tensors: Mapping[str, Tensor], config: ViTConfig, source: str) -> None
 
 def renamed(tensors: Mapping[str, Tensor], config: ViTConfig) -> dict[str, Tensor]:
     """timm's names -> those of transformers' ViT checkpoints; each `qkv` becomes query, key and value."""
-    result = {
-        TOP.get(name, name): tensor for name, tensor in tensors.items() if not name.startswith("blocks.")
-    }
+    result = {TOP.get(name, name): tensor for name, tensor in tensors.items() if not name.startswith("blocks.")}
     for block in range(config.num_hidden_layers):
         ours, theirs = f"blocks.{block}", f"encoder.layer.{block}"
         for kind in ("weight", "bias"):

@@ -27,11 +27,15 @@ def build_config(config_class: type[Any], source: Source) -> Any:
     except (StrictDataclassError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source.name}: config.json is no {config_class.__name__} ({reason})") from error
-    sizes = {name: getattr(config, name) for name in COMMON[:4]}
-    wrong = [name for name, size in sizes.items() if size < 1]
-    if wrong or config.hidden_size % config.num_attention_heads:
-        raise InputError(f"{source.name}: config.json describes no transformer: {sizes}")
+    check_sizes(config, source)
     return config
+
+
+def check_sizes(config: Any, source: Source) -> None:
+    """Raise InputError for sizes that no transformer has."""
+    sizes = {name: getattr(config, name) for name in COMMON[:4]}
+    if min(sizes.values()) < 1 or config.hidden_size % config.num_attention_heads:
+        raise InputError(f"{source.name}: its configuration describes no transformer: {sizes}")
 
 
 def pair(size: Any) -> tuple[int, int]:

@@ -10,9 +10,7 @@ from ..preparation import AudioPreparation, VisualPreparation
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
 
-def visual_preparation(
-    settings: Mapping[str, Any], *, frames: int, image_size: int, source: str
-) -> VisualPreparation:
+def visual_preparation(settings: Mapping[str, Any], *, frames: int, image_size: int, source: str) -> VisualPreparation:
     """Read a preprocessor_config.json of a video model, of any age.
 
     Mean and deviation must be written there: the processor classes of transformers assume 0.5 where they are
@@ -23,9 +21,7 @@ def visual_preparation(
     """
     for step in ("do_resize", "do_center_crop"):
         if settings.get(step, True) is not True:
-            raise InputError(
-                f"{source}: preprocessor setting '{step}' must be true: clips have frames of any size"
-            )
+            raise InputError(f"{source}: preprocessor setting '{step}' must be true: clips have frames of any size")
     size = settings.get("size", image_size)
     edge = size if isinstance(size, int) else size.get("shortest_edge") if isinstance(size, dict) else None
     crop = settings.get("crop_size", size if isinstance(size, int) else image_size)
@@ -40,9 +36,7 @@ def visual_preparation(
         raise InputError(f"{source}: the preprocessor crops to {crop}, the model takes {image_size} pixels")
     resample = settings.get("resample", 2)
     if resample not in RESAMPLE:
-        raise InputError(
-            f"{source}: preprocessor setting 'resample' is {resample!r}, not one of {list(RESAMPLE)}"
-        )
+        raise InputError(f"{source}: preprocessor setting 'resample' is {resample!r}, not one of {list(RESAMPLE)}")
     rescale = float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
     normalise = settings.get("do_normalize", True)
     return VisualPreparation(
@@ -59,18 +53,12 @@ def visual_preparation(
 def _three(settings: Mapping[str, Any], key: str, source: str) -> tuple[float, float, float]:
     value = settings.get(key)
     numbers = [value] * 3 if isinstance(value, int | float) else value
-    if (
-        not isinstance(numbers, list)
-        or len(numbers) != 3
-        or not all(isinstance(n, int | float) for n in numbers)
-    ):
+    if not isinstance(numbers, list) or len(numbers) != 3 or not all(isinstance(n, int | float) for n in numbers):
         raise InputError(f"{source}: preprocessor setting '{key}' must be three numbers, not {value!r}")
     return float(numbers[0]), float(numbers[1]), float(numbers[2])
 
 
-def audio_preparation(
-    settings: Mapping[str, Any] | None, *, frames: int, bins: int, source: str
-) -> AudioPreparation:
+def audio_preparation(settings: Mapping[str, Any] | None, *, frames: int, bins: int, source: str) -> AudioPreparation:
     """Read a preprocessor_config.json of ASTFeatureExtractor's kind; without one, AudioMAE's own settings.
 
     Raises InputError where it makes another image than the model takes.
@@ -80,9 +68,7 @@ def audio_preparation(
         return standard
     image = settings.get("max_length", frames), settings.get("num_mel_bins", bins)
     if image != (frames, bins):
-        raise InputError(
-            f"{source}: the preprocessor makes {image}, the model takes {(frames, bins)} (frames, bins)"
-        )
+        raise InputError(f"{source}: the preprocessor makes {image}, the model takes {(frames, bins)} (frames, bins)")
     return AudioPreparation(
         frames=frames,
         bins=bins,

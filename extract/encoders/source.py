@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ def _hub_file(repository: str, name: str, fetch: bool) -> Path | None:
 def _without_retry_messages() -> Iterator[None]:
     """Five failed attempts are still one piece of news, which the caller tells."""
     before = hub_logging.get_verbosity()
-    hub_logging.set_verbosity_error()
+    hub_logging.set_verbosity(logging.ERROR)
     try:
         yield
     finally:

@@ -66,7 +66,7 @@ class VideoMAE:
             std = values.new_tensor(settings.std).view(per_channel)
             values = values.mul_(settings.rescale).sub_(mean).div_(std)  # (B, T, 3, H, W)
             tokens: Tensor = self.model(values.to(parameter.dtype)).last_hidden_state  # (B, L * S, D)
-            return tokens.unflatten(1, self.feature_shape[:2])  # (B, L, S, D)
+            return tokens.view(len(tokens), *self.feature_shape)  # (B, L, S, D)
 
 
 def load(source: Source, settings: Settings) -> VideoMAE:
@@ -84,13 +84,9 @@ def load(source: Source, settings: Settings) -> VideoMAE:
     processor = source.processor
     if processor is None:
         if settings.random_weights is None:
-            raise InputError(
-                f"{source.name} has no preprocessor_config.json, without which frames mean nothing to it"
-            )
+            raise InputError(f"{source.name} has no preprocessor_config.json, without which frames mean nothing to it")
         processor = {"size": {"shortest_edge": height}, **PUBLISHED_PROCESSOR}
-    preparation = visual_preparation(
-        processor, frames=config.num_frames, image_size=height, source=source.name
-    )
+    preparation = visual_preparation(processor, frames=config.num_frames, image_size=height, source=source.name)
     tensors = None
     if settings.random_weights is None:
         tensors = _canonical(without(read_tensors(source.weights()), "videomae.", HEADS))

@@ -85,12 +85,9 @@ def assemble(
             norm.load_state_dict({name.removeprefix("fc_norm."): tensor for name, tensor in fc_norm.items()})
         encoder = {name: tensor for name, tensor in tensors.items() if name not in fc_norm}
         # Taken out again below; ViTModel has to find weights for it.
-        encoder |= {
-            f"layernorm.{name}": value
-            for name, value in nn.LayerNorm(config.hidden_size).state_dict().items()
-        }
+        encoder |= {f"layernorm.{name}": value for name, value in nn.LayerNorm(config.hidden_size).state_dict().items()}
         model = pretrained(ViTModel, config, encoder, source.name, add_pooling_layer=False)
-    model.layernorm = nn.Identity()
+    model.layernorm = nn.Identity()  # type: ignore[assignment]
     return SpectrogramViT(
         model=frozen(model, settings.device, settings.dtype),
         norm=frozen(norm, settings.device, torch.float32),

@@ -3,10 +3,11 @@
 import argparse
 import contextlib
 import hashlib
+import logging
 import pickle
 import re
+import warnings
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +59,8 @@ def _read_pickle(file: Path) -> dict[str, Tensor]:
     advice = "download it again, or re-save its weights as safetensors"
     try:
         # The authors' training script stores its command line beside the weights: a Namespace is plain data.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on files that are then refused anyway
             content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except UNREADABLE as error:
         forbidden = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -100,15 +102,14 @@ def without(tensors: Mapping[str, Tensor], prefix: str, unused: Iterable[str]) -
     return {name: tensor for name, tensor in plain.items() if not name.startswith(drop)}
 
 
-def pretrained(
-    model_class: type[M], config: Any, tensors: Mapping[str, Tensor], source: str, **options: Any
-) -> M:
+def pretrained(model_class: type[M], config: Any, tensors: Mapping[str, Tensor], source: str, **options: Any) -> M:
     """A `model_class` (of transformers) that holds exactly `tensors`, in float32, on the CPU.
 
     The names are those of published checkpoints; transformers knows what each of its versions calls them.
     Every value is compared with the file's afterwards: some 5.x versions leave VideoMAE's q and v biases at
     zero. Raises InputError that names what is missing, left over, of another shape, or lost on the way.
     """
+    available = {_content(tensor) for tensor in tensors.values()}
     with _quiet_transformers():
         model, report = model_class.from_pretrained(  # type: ignore[attr-defined]
             None,
@@ -122,12 +123,9 @@ def pretrained(
         )
     if report["mismatched_keys"]:
         name, here, wanted = sorted(report["mismatched_keys"], key=str)[0]
-        raise InputError(
-            f"{source}: '{name}' has shape {tuple(here)}, the configuration asks for {tuple(wanted)}"
-        )
+        raise InputError(f"{source}: '{name}' has shape {tuple(here)}, the configuration asks for {tuple(wanted)}")
     complain(source, missing=report["missing_keys"], left_over=report["unexpected_keys"])
-    available = Counter(_content(tensor) for tensor in tensors.values())
-    lost = [name for name, value in model.state_dict().items() if not available[_content(value)]]
+    lost = [name for name, value in model.state_dict().items() if _content(value) not in available]
     if lost:
         raise InputError(
             f"{source}: transformers {transformers.__version__} does not load {listed(lost)} as the file has "
@@ -140,13 +138,9 @@ def complain(source: str, *, missing: Iterable[str], left_over: Iterable[str]) -
     """Raise InputError where a checkpoint lacks tensors or holds ones that nothing here uses."""
     missing, left_over = sorted(missing), sorted(left_over)
     if missing:
-        raise InputError(
-            f"{source} lacks weights: {listed(missing)}; it is incomplete or another architecture"
-        )
+        raise InputError(f"{source} lacks weights: {listed(missing)}; it is incomplete or another architecture")
     if left_over:
-        raise InputError(
-            f"{source} holds weights that no part uses: {listed(left_over)}; another architecture?"
-        )
+        raise InputError(f"{source} holds weights that no part uses: {listed(left_over)}; another architecture?")
 
 
 def _content(tensor: Tensor) -> tuple[tuple[int, ...], bytes]:
@@ -182,7 +176,7 @@ def weight_facts(tensors: Mapping[str, Tensor] | None, seed: int | None) -> dict
 def _quiet_transformers() -> Iterator[None]:
     """Its progress bar and its report on keys would say the same as our errors, in many lines."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
+    transformers_logging.set_verbosity(logging.CRITICAL)
     transformers_logging.disable_progress_bar()
     try:
         yield
