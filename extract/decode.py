@@ -1,0 +1,52 @@
+"""From a video file to the two encoders' inputs. Runs in the children only: what it calls can hang or crash.
+
+T frames, F time frames and M mel bins of the fbank.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .faults import NO_AUDIO, UNREADABLE, ClipError, in_one_line
+from .frames import read_frames
+from .preparation import prepare_audio
+from .recipes import ClipPreparation
+from .sound import read_sound
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """What the encoders take."""
+
+    pixels: npt.NDArray[np.uint8]
+    """(T, 3, crop, crop)"""
+    fbank: npt.NDArray[np.float32]
+    """(F, M)"""
+
+
+def read_clip(path: Path, preparation: ClipPreparation, decoder: str) -> PreparedClip:
+    """Decode and prepare one clip; the sound first, as it is the quicker to be refused.
+
+    Args:
+        path: the file.
+        preparation: what is wanted of it.
+        decoder: of the frames, one of `frames.READERS`.
+
+    Raises:
+        ClipError: with a reason to count by and the decoder's own words.
+    """
+    try:
+        try:
+            waveform = read_sound(path, preparation.recipe, preparation.audio)
+        except ClipError as error:
+            if error.reason != NO_AUDIO or preparation.missing_audio != "silence":
+                raise
+            waveform = np.zeros(preparation.audio.samples, np.float32)
+        pixels = read_frames(path, preparation.recipe, preparation.visual, decoder)
+        return PreparedClip(pixels, prepare_audio(waveform, preparation.audio))
+    except ClipError:
+        raise
+    except Exception as error:  # each library has its own kinds
+        raise ClipError(UNREADABLE, in_one_line(error)) from error

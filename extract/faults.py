@@ -1,0 +1,27 @@
+"""Why a clip cannot be used: a short reason to count by, and the decoder's own words."""
+
+NO_AUDIO = "no audio"
+NO_VIDEO = "no video"
+UNREADABLE = "cannot be decoded"
+TIMED_OUT = "decoder took too long"
+DIED = "decoder died"
+NOT_FINITE = "features not finite"
+
+# The same whatever decodes the frames: trying the next decoder would say no more.
+FINAL = frozenset({NO_AUDIO, NO_VIDEO})
+
+
+class ClipError(Exception):
+    """A clip cannot be used; the run goes on without it."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(reason, words)
+        self.reason = reason
+        """One of the reasons above."""
+        self.words = words
+        """What the decoder said, in one line."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an exception says, on one line; its name where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
