@@ -34,7 +34,8 @@ def build_config(config_class: type[Any], source: Source) -> Any:
 def check_sizes(config: Any, source: Source) -> None:
     """Raise InputError for sizes that no transformer has."""
     sizes = {name: getattr(config, name) for name in COMMON[:4]}
-    if min(sizes.values()) < 1 or config.hidden_size % config.num_attention_heads:
+    whole = all(isinstance(size, int) and size > 0 for size in sizes.values())
+    if not whole or config.hidden_size % config.num_attention_heads:
         raise InputError(f"{source.name}: its configuration describes no transformer: {sizes}")
 
 

@@ -124,7 +124,11 @@ def pretrained(model_class: type[M], config: Any, tensors: Mapping[str, Tensor],
     if report["mismatched_keys"]:
         name, here, wanted = sorted(report["mismatched_keys"], key=str)[0]
         raise InputError(f"{source}: '{name}' has shape {tuple(here)}, the configuration asks for {tuple(wanted)}")
-    complain(source, missing=report["missing_keys"], left_over=report["unexpected_keys"])
+    complain(
+        f"{source} (read by transformers {transformers.__version__})",
+        missing=report["missing_keys"],
+        left_over=report["unexpected_keys"],
+    )
     lost = [name for name, value in model.state_dict().items() if _content(value) not in available]
     if lost:
         raise InputError(
