@@ -3,7 +3,6 @@
 Shapes: n clips, B clips, D channels, C classes.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -84,12 +83,14 @@ class NearestMeanReadout(HerdingMemory):
         self.nearest_mean.widen(task.seen_classes)
 
     def after_epoch(self, context: Context) -> None:
-        """Choose exemplars of the new classes and work out every seen class's mean."""
+        """Choose exemplars of the new classes and work out every seen class's mean.
+
+        An old class whose share has shrunk to nothing keeps the mean that it had last.
+        """
         share = context.memory.share(self.task.seen_classes)
-        lists: Mapping[int, Tensor] = {
-            label: torch.tensor(clips[:share], dtype=torch.int64) for label, clips in context.memory.chosen.items()
-        }
-        lists = dict(lists) | {label: self._herded(context, label, share) for label in self.task.new_classes}
+        held = {label: clips[:share] for label, clips in context.memory.chosen.items()}
+        lists = {label: torch.tensor(clips, dtype=torch.int64) for label, clips in held.items() if clips}
+        lists |= {label: self._herded(context, label, share) for label in self.task.new_classes}
         together = torch.cat(list(lists.values()))
         features = context.over(lambda batch: normalised_features(self.heads, batch), together)
         parts = features.split([len(clips) for clips in lists.values()])
