@@ -87,8 +87,7 @@ def read_description(directory: Path) -> Description:
         raise InputError(f"{path} does not describe a feature cache (format is not '{CACHE_FORMAT}')")
     if content.get("format_version") != FORMAT_VERSION:
         raise InputError(
-            f"{directory} has format version {content.get('format_version')}; "
-            f"this program reads {FORMAT_VERSION}"
+            f"{directory} has format version {content.get('format_version')}; this program reads {FORMAT_VERSION}"
         )
     for key in ("facts", "versions", "notes"):
         if not isinstance(content.get(key), dict):
@@ -145,6 +144,4 @@ def scan(directory: Path) -> Contents:
             first = holder.setdefault(clip, record.name)
             if first != record.name:
                 duplicates.append(f"clip '{clip}' is in shard {first} and in {record.name}")
-    return Contents(
-        directory, description, tuple(shards), tuple(damaged), tuple(sorted(leftovers)), tuple(duplicates)
-    )
+    return Contents(directory, description, tuple(shards), tuple(damaged), tuple(sorted(leftovers)), tuple(duplicates))

@@ -51,9 +51,7 @@ def export(cache: "FeatureCache", out: Path, ids: Sequence[str], *, dtype: torch
     out.parent.mkdir(parents=True, exist_ok=True)
     needed = sum(int(np.prod(shape)) * kept.itemsize for shape in shapes.values())
     if needed > (free := shutil.disk_usage(out.parent).free):
-        raise InputError(
-            f"no room to export to {out}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free"
-        )
+        raise InputError(f"no room to export to {out}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
     aside = out.with_name(out.name + PART_SUFFIX)
     if aside.exists():
         shutil.rmtree(aside)  # of an export that was killed
@@ -81,9 +79,7 @@ def _write(
     for start in range(0, len(ids), CLIPS_AT_ONCE):
         part = ids[start : start + CLIPS_AT_ONCE]
         rows = slice(start, start + len(part))
-        cache.read_into(
-            part, torch.from_numpy(arrays["visual"][rows]), torch.from_numpy(arrays["audio"][rows])
-        )
+        cache.read_into(part, torch.from_numpy(arrays["visual"][rows]), torch.from_numpy(arrays["audio"][rows]))
     for array in arrays.values():
         array.flush()
     with (directory / "clips.csv").open("w", newline="", encoding="utf-8") as stream:

@@ -52,9 +52,7 @@ def read_quarantine(directory: Path) -> dict[str, dict[str, str]]:
         return {}
     content = read_json(path)
     if not isinstance(content, dict) or not all(
-        isinstance(entry, dict)
-        and isinstance(entry.get("reason"), str)
-        and isinstance(entry.get("words"), str)
+        isinstance(entry, dict) and isinstance(entry.get("reason"), str) and isinstance(entry.get("words"), str)
         for entry in content.values()
     ):
         raise InputError(f"{path} is not a quarantine list: a clip lacks its reason or words")

@@ -144,11 +144,7 @@ class FeatureCache:
         ):
             if tensor is None:
                 continue
-            if (
-                tuple(tensor.shape[1:]) != shape
-                or tensor.shape[0] < len(ids)
-                or not tensor.is_floating_point()
-            ):
+            if tuple(tensor.shape[1:]) != shape or tensor.shape[0] < len(ids) or not tensor.is_floating_point():
                 raise ValueError(
                     f"{name}: {len(ids)} clips of shape {shape} do not fit a tensor of shape "
                     f"{tuple(tensor.shape)} and type {tensor.dtype}"
@@ -182,9 +178,7 @@ class FeatureCache:
         """Check every shard's hash, then every clip's checksum and finiteness (see `verify`)."""
         return verify(self.directory, on_shard=on_shard)
 
-    def export(
-        self, out: Path, ids: Sequence[str] | None = None, *, dtype: torch.dtype | None = None
-    ) -> None:
+    def export(self, out: Path, ids: Sequence[str] | None = None, *, dtype: torch.dtype | None = None) -> None:
         """Write the clips `ids` (all, by default) as plain numpy files (see `export`)."""
         export(self, Path(out), self.ids if ids is None else ids, dtype=dtype)
 
@@ -205,17 +199,13 @@ def _refuse_unusable(contents: Contents) -> None:
     if contents.damaged:
         first = contents.damaged[0]
         more = f" (and {len(contents.damaged) - 1} more)" if len(contents.damaged) > 1 else ""
-        raise InputError(
-            f"{directory}: {first.words}{more}; run the extraction again, which replaces damaged shards"
-        )
+        raise InputError(f"{directory}: {first.words}{more}; run the extraction again, which replaces damaged shards")
     if not contents.shards:
         raise InputError(f"{directory} holds no finished shard yet: run the extraction")
     first_shard = contents.shards[0]
     for record in contents.shards:
         if _kind_and_shapes(record) != _kind_and_shapes(first_shard):
-            raise InputError(
-                f"{directory}: shards {first_shard.name} and {record.name} differ in shape or type"
-            )
+            raise InputError(f"{directory}: shards {first_shard.name} and {record.name} differ in shape or type")
 
 
 def _kind_and_shapes(record: ShardRecord) -> tuple[object, ...]:

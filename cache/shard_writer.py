@@ -54,8 +54,7 @@ class ShardWriter:
         free = shutil.disk_usage(directory).free
         if needed > free:
             raise InputError(
-                f"no room for shard {name} in {directory}: it needs {needed / 1e6:.0f} MB, "
-                f"{free / 1e6:.0f} MB are free"
+                f"no room for shard {name} in {directory}: it needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free"
             )
         self._places = self._lay_out(self._part, self.ids)
         self._file = os.open(self._part, os.O_RDWR)
@@ -80,9 +79,7 @@ class ShardWriter:
             ("audio", audio, self._audio_shape),
         ):
             if tuple(features.shape) != shape:
-                raise ValueError(
-                    f"clip '{clip}': {name} has shape {tuple(features.shape)}, the shard's is {shape}"
-                )
+                raise ValueError(f"clip '{clip}': {name} has shape {tuple(features.shape)}, the shard's is {shape}")
             values, scale = to_stored(features, self._kind, f"the {name} features of clip '{clip}'")
             rows[name] = values
             if scale is not None:
@@ -146,9 +143,7 @@ class ShardWriter:
             raise
 
     def _lay_out(self, path: Path, ids: tuple[str, ...]) -> dict[str, Place]:
-        return create_empty_shard(
-            path, ids, self._visual_shape, self._audio_shape, self._kind, self._fingerprint
-        )
+        return create_empty_shard(path, ids, self._visual_shape, self._audio_shape, self._kind, self._fingerprint)
 
     def _leave_out_all_but(self, kept: list[int]) -> None:
         """Move the clips that were put to a shard of their own size: a data set of HDF5 cannot shrink.

@@ -137,9 +137,7 @@ def quantise(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return values.to(torch.int8).contiguous(), scale.contiguous()
 
 
-def from_stored(
-    bits: torch.Tensor, scale: torch.Tensor | None, out: torch.Tensor, wide: torch.Tensor
-) -> None:
+def from_stored(bits: torch.Tensor, scale: torch.Tensor | None, out: torch.Tensor, wide: torch.Tensor) -> None:
     """Write stored values into `out`, of any float dtype, converting on the way.
 
     Args:

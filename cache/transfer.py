@@ -79,9 +79,7 @@ def transfer(
         InputError: a shard ends early or cannot be read.
     """
     scratch = Scratch()
-    results = [
-        (name, tensor) for name, tensor in (("visual", visual), ("audio", audio)) if tensor is not None
-    ]
+    results = [(name, tensor) for name, tensor in (("visual", visual), ("audio", audio)) if tensor is not None]
 
     def read(piece: Piece) -> None:
         try:

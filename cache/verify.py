@@ -101,14 +101,8 @@ def _check_shard(contents: Contents, record: ShardRecord) -> Iterator[Problem]:
     if intact:
         yield from _check_structure(path, record)
     else:
-        where = (
-            "the clips above are hurt"
-            if clips
-            else "no clip's features are hurt, but the rest of the file is"
-        )
-        yield Problem(
-            record.name, None, f"shard {record.name} is not what was written (its hash differs): {where}"
-        )
+        where = "the clips above are hurt" if clips else "no clip's features are hurt, but the rest of the file is"
+        yield Problem(record.name, None, f"shard {record.name} is not what was written (its hash differs): {where}")
 
 
 def _check_clips(descriptor: int, record: ShardRecord) -> Iterator[Problem]:
@@ -154,13 +148,9 @@ def _check_structure(path: Path, record: ShardRecord) -> Iterator[Problem]:
     with h5py.File(path, "r") as file:
         marks = (file.attrs.get("format"), file.attrs.get("format_version"), file.attrs.get("fingerprint"))
         if marks != (SHARD_FORMAT.encode(), FORMAT_VERSION, record.fingerprint.encode()):
-            yield Problem(
-                record.name, None, f"shard {record.name} is marked as another format or another cache's"
-            )
+            yield Problem(record.name, None, f"shard {record.name} is marked as another format or another cache's")
         for name, place in record.datasets.items():
             dataset = file.get(name)
             found = None if dataset is None else (dataset.id.get_offset(), dataset.shape, dataset.dtype.str)
             if found != (place.offset, place.shape, place.dtype):
-                yield Problem(
-                    record.name, None, f"shard {record.name}: {name} does not lie where its record says"
-                )
+                yield Problem(record.name, None, f"shard {record.name}: {name} does not lie where its record says")

@@ -160,11 +160,7 @@ class CacheWriter:
             raise InputError(f"{self.directory} is a file, not a cache directory")
         if (self.directory / DESCRIPTION).exists():
             return False
-        strangers = (
-            [path for path in self.directory.iterdir() if path.name != LOCK]
-            if self.directory.exists()
-            else []
-        )
+        strangers = [path for path in self.directory.iterdir() if path.name != LOCK] if self.directory.exists() else []
         if any(not path.name.endswith(".part") for path in strangers):
             raise InputError(f"{self.directory} is neither empty nor a feature cache: give another directory")
         return True
@@ -195,9 +191,7 @@ class CacheWriter:
         """Remove what is not data: leftovers, and shards that are plainly damaged. Both are made again."""
         lines = []
         for damaged in contents.damaged:
-            if (
-                damaged.foreign
-            ):  # whole, and perhaps the only copy of another cache's work: not ours to remove
+            if damaged.foreign:  # whole, and perhaps the only copy of another cache's work: not ours to remove
                 raise InputError(f"{self.directory}: {damaged.words}; take it out of {SHARDS}/")
         for path in contents.leftovers:
             path.unlink()

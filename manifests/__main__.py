@@ -42,9 +42,7 @@ def list_published() -> None:
     for name in published_names():
         benchmark = published(name)
         counts = ", ".join(f"{len(benchmark.manifest.of_split(split))} {split}" for split in SPLITS)
-        click.echo(
-            f"{name}: {benchmark.title}, {len(benchmark.manifest.class_order)} classes, clips: {counts}"
-        )
+        click.echo(f"{name}: {benchmark.title}, {len(benchmark.manifest.class_order)} classes, clips: {counts}")
 
 
 @main.command()

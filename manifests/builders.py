@@ -59,9 +59,7 @@ def build_ave(directory: Path, classes: Sequence[str] | None = None, name: str =
     return Built(built.manifest, built.remarks + tuple(remarks))
 
 
-def build_kinetics(
-    files: Iterable[Path], classes: Sequence[str] | None = None, name: str = "kinetics"
-) -> Built:
+def build_kinetics(files: Iterable[Path], classes: Sequence[str] | None = None, name: str = "kinetics") -> Built:
     """From Kinetics-400's CSV files, one for each split or one for all; a clip's id is the youtube_id.
 
     Args:
@@ -98,15 +96,11 @@ def build_vggsound(file: Path, classes: Sequence[str] | None = None, name: str =
     rows = []
     for number, cells in read_rows(file):
         if len(cells) != 4:
-            raise InputError(
-                f"{file} row {number} has {len(cells)} cells, not 4: youtube id, start, label, split"
-            )
+            raise InputError(f"{file} row {number} has {len(cells)} cells, not 4: youtube id, start, label, split")
         ytid, start, label, split = cells
         if not start.isdecimal():
             raise InputError(f"{file} row {number}: the start '{start}' is not a whole number of seconds")
-        row = _Row(
-            f"{file} row {number}", f"{ytid}_{int(start):06d}", label, split_named(split, file, number)
-        )
+        row = _Row(f"{file} row {number}", f"{ytid}_{int(start):06d}", label, split_named(split, file, number))
         rows.append(row)
     return _build(name, rows, classes)
 

@@ -34,31 +34,24 @@ def read_manifest(clips: Path, classes: Path | None = None, name: str | None = N
             first, twin = table[clip.id]
             if twin.split != clip.split:
                 raise InputError(
-                    f"{clips} row {row}: clip '{clip.id}' is in two splits, "
-                    f"{twin.split} (row {first}) and {clip.split}"
+                    f"{clips} row {row}: clip '{clip.id}' is in two splits, {twin.split} (row {first}) and {clip.split}"
                 )
             raise InputError(f"{clips} row {row}: clip '{clip.id}' is listed twice, first in row {first}")
         table[clip.id] = row, clip
     listed = tuple(clip for _, clip in table.values())
-    manifest = Manifest(
-        name or clips.stem, listed, order or tuple(dict.fromkeys(clip.label for clip in listed))
-    )
+    manifest = Manifest(name or clips.stem, listed, order or tuple(dict.fromkeys(clip.label for clip in listed)))
     _refuse_classes_without_training_clips(manifest, clips, classes)
     return manifest
 
 
-def _clip(
-    path: Path, row: int, cells: dict[str, str], order: tuple[str, ...] | None, classes: Path | None
-) -> Clip:
+def _clip(path: Path, row: int, cells: dict[str, str], order: tuple[str, ...] | None, classes: Path | None) -> Clip:
     clip_id, label, split = (cells[column] for column in CLIP_COLUMNS)
     if not is_plain_name(clip_id):
         raise InputError(f"{path} row {row}: id '{clip_id}' is not a plain name ({PLAIN_NAME_IN_WORDS})")
     if not label:
         raise InputError(f"{path} row {row}: clip '{clip_id}' has no label")
     if order is not None and label not in order:
-        raise InputError(
-            f"{path} row {row}: {unknown('label', label, order)} (the classes are those of {classes})"
-        )
+        raise InputError(f"{path} row {row}: {unknown('label', label, order)} (the classes are those of {classes})")
     return Clip(clip_id, label, split_named(split, path, row), cells.get(PATH_COLUMN) or None)
 
 
@@ -85,9 +78,7 @@ def read_class_order(path: Path) -> tuple[str, ...]:
         if not label:
             raise InputError(f"{path} row {row}: class {index} has no label")
         if label in order:
-            raise InputError(
-                f"{path} row {row}: label '{label}' is listed twice, first in row {order[label]}"
-            )
+            raise InputError(f"{path} row {row}: label '{label}' is listed twice, first in row {order[label]}")
         order[label] = row
     return tuple(order)
 

@@ -18,9 +18,7 @@ def source_of(clip_id: str, source_video: str) -> str:
     """
     match = re.fullmatch(source_video, clip_id)
     if match is None:
-        raise InputError(
-            f"clip '{clip_id}' does not look as '{source_video}' says, so its source is not known"
-        )
+        raise InputError(f"clip '{clip_id}' does not look as '{source_video}' says, so its source is not known")
     return match["source"]
 
 

@@ -44,9 +44,7 @@ def read_rows(path: Path, *, delimiter: str = ",", quoted: bool = True) -> Itera
         raise InputError(f"{path} row {reader.line_num} is not a row of a table: {error}") from None
 
 
-def read_table(
-    path: Path, required: Sequence[str], optional: Collection[str] = ()
-) -> list[tuple[int, dict[str, str]]]:
+def read_table(path: Path, required: Sequence[str], optional: Collection[str] = ()) -> list[tuple[int, dict[str, str]]]:
     """The rows of a CSV file with a header, as (line number in the file, {column: cell}).
 
     Raises:

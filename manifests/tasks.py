@@ -61,9 +61,7 @@ def read_tasks(path: Path, class_order: Sequence[str] | None = None) -> Tasks:
         if not task or not label:
             raise InputError(f"{path} row {row}: both task and label have to be given")
         if label in where:
-            raise InputError(
-                f"{path} row {row}: label '{label}' is listed twice, first in row {where[label]}"
-            )
+            raise InputError(f"{path} row {row}: label '{label}' is listed twice, first in row {where[label]}")
         if class_order is not None and label not in class_order:
             raise InputError(f"{path} row {row}: {unknown('label', label, class_order)}")
         if task in tasks and task != previous:

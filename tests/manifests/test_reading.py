@@ -1,0 +1,184 @@
+from pathlib import Path
+
+import pytest
+from avcil.errors import InputError
+from avcil.manifests import Clip, Manifest, gaps, read_class_order, read_manifest, write_manifest
+
+CLASSES = "class_index,label\n0,dog\n1,cat\n"
+CLIPS = "video_id,label,split\n-a_1,cat,train\nb.2,dog,train\nc,cat,val\nd,dog,test\n"
+
+
+def files(tmp_path: Path, clips: str | bytes = CLIPS, classes: str | bytes = CLASSES) -> tuple[Path, Path]:
+    for name, text in (("clips.csv", clips), ("classes.csv", classes)):
+        (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
+    return tmp_path / "clips.csv", tmp_path / "classes.csv"
+
+
+def refusal(clips: Path, classes: Path | None = None) -> str:
+    with pytest.raises(InputError) as error:
+        read_manifest(clips, classes)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_manifest_is_what_its_tables_say(tmp_path):
+    clips, classes = files(tmp_path)
+    manifest = read_manifest(clips, classes)
+    assert manifest == Manifest(
+        "clips",
+        (
+            Clip("-a_1", "cat", "train"),
+            Clip("b.2", "dog", "train"),
+            Clip("c", "cat", "val"),
+            Clip("d", "dog", "test"),
+        ),
+        ("dog", "cat"),
+    )
+    assert [clip.id for clip in manifest.of_split("train")] == ["-a_1", "b.2"]
+    assert read_manifest(clips, classes, "mine").name == "mine"
+
+
+def test_without_a_class_order_classes_come_as_they_are_first_named(tmp_path):
+    clips, _ = files(tmp_path)
+    assert read_manifest(clips).class_order == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "clips",
+    [
+        CLIPS.replace("\n", "\r\n"),
+        "\ufeff" + CLIPS,
+        CLIPS + "\n\n",
+        CLIPS.replace(",", " , "),
+        CLIPS.rstrip("\n"),
+        "split,video_id,label\ntrain,-a_1,cat\ntrain,b.2,dog\nval,c,cat\ntest,d,dog\n",
+    ],
+)
+def test_ways_of_writing_a_table_make_no_difference(tmp_path, clips):
+    plain = read_manifest(*files(tmp_path))
+    assert read_manifest(*files(tmp_path, clips, "\ufeff" + CLASSES.replace("\n", "\r\n"))) == plain
+
+
+def test_labels_with_commas_and_quotes_and_ids_of_other_alphabets(tmp_path):
+    clips, _ = files(tmp_path, 'video_id,label,split\nü1,"horse, ""neigh""",train\n')
+    assert read_manifest(clips).clips == (Clip("ü1", 'horse, "neigh"', "train"),)
+
+
+def test_a_path_of_ones_own(tmp_path):
+    clips, _ = files(tmp_path, "video_id,label,split,path\na,cat,train,deep/x.mp4\nb,cat,test,\n")
+    assert [clip.path for clip in read_manifest(clips).clips] == ["deep/x.mp4", None]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("e,cta,train", "row 6: unknown label 'cta': did you mean 'cat'?"),
+        ("e,,train", "row 6: clip 'e' has no label"),
+        ("e,cat,tset", "row 6: unknown split 'tset': did you mean 'test'?"),
+        ("e,cat,", "row 6: unknown split ''"),
+        ("e,cat,Train", "row 6: unknown split 'Train': did you mean 'train'?"),
+        ("-a_1,cat,train", "row 6: clip '-a_1' is listed twice, first in row 2"),
+        ("c,cat,train", "row 6: clip 'c' is in two splits, val (row 4) and train"),
+        ("a/b,cat,train", "row 6: id 'a/b' is not a plain name"),
+        ("../b,cat,train", "row 6: id '../b' is not a plain name"),
+        (".b,cat,train", "row 6: id '.b' is not a plain name"),
+        ("a\\b,cat,train", "row 6: id 'a\\b' is not a plain name"),
+        ("a b,cat,train", "row 6: id 'a b' is not a plain name"),
+        (",cat,train", "row 6: id '' is not a plain name"),
+        ("x" * 201 + ",cat,train", "is not a plain name"),
+        ("e,cat", "row 6 has 2 cells where the header has 3"),
+        ("e,dog, big,train", "row 6 has 4 cells where the header has 3: a label with a comma in it needs quotes"),
+        ('e,"cat,train', "row 6 is not a row of a table"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_file(tmp_path, row, words):
+    clips, classes = files(tmp_path, CLIPS + row + "\n")
+    message = refusal(clips, classes)
+    assert words in message
+    assert message.startswith(f"{clips} row 6")
+
+
+def test_rows_are_counted_as_an_editor_counts_lines(tmp_path):
+    clips, classes = files(tmp_path, 'video_id,label,split\n\n\na,"cat",train\nb,"dog",train\n\nc,cow,val\n')
+    assert f"{clips} row 7: unknown label 'cow'" in refusal(clips, classes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty: its first row has to name the columns video_id,label,split"),
+        ("\n\n", "is empty"),
+        ("video_id,label,split\n", "has a header but no rows"),
+        ("video_id,label\na,cat\n", "row 1: there is no column 'split' (needed: video_id,label,split)"),
+        ("video_id,label,spilt\na,cat,train\n", "row 1: unknown column 'spilt': did you mean 'split'?"),
+        ("video_id,label,split,label\na,cat,train,cat\n", "row 1: column 'label' is there twice"),
+        ("video_id,label,split,note\na,cat,train,x\n", "row 1: unknown column 'note'"),
+        ("a,cat,train\n", "row 1: unknown column 'a'"),
+        (b"video_id,label,split\n\xff\xfe,cat,train\n", "is not UTF-8 text (byte 21)"),
+        ("video_id,label,split\na,cat,train\nb,dog,test\n", "class 'dog' has no training clips"),
+    ],
+)
+def test_a_bad_table_is_named(tmp_path, text, words):
+    clips, classes = files(tmp_path, text)
+    message = refusal(clips, classes)
+    assert words in message
+    assert str(clips) in message
+
+
+def test_a_class_nobody_trains_is_said_with_both_files(tmp_path):
+    clips, classes = files(tmp_path, classes=CLASSES + "2,cow\n3,emu\n")
+    message = refusal(clips, classes)
+    assert message == (
+        f"{clips}: class 'cow' (and 1 more classes) has no training clips: add some, or take it out of {classes}"
+    )
+
+
+def test_absent_files_and_folders_are_said(tmp_path):
+    assert refusal(tmp_path / "none.csv") == f"there is no file {tmp_path / 'none.csv'}"
+    assert "cannot be read: Is a directory" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("class_index,label\n0,dog\n2,cat\n", "row 3: class_index is '2' where 1 comes next"),
+        ("class_index,label\n1,dog\n", "row 2: class_index is '1' where 0 comes next"),
+        ("class_index,label\n0,dog\n1,dog\n", "row 3: label 'dog' is listed twice, first in row 2"),
+        ("class_index,label\n0,\n", "row 2: class 0 has no label"),
+        ("class_index,label\nzero,dog\n", "row 2: class_index is 'zero' where 0 comes next"),
+        ("class_index,name\n0,dog\n", "row 1: unknown column 'name'"),
+    ],
+)
+def test_a_bad_class_order_is_named(tmp_path, text, words):
+    clips, classes = files(tmp_path, classes=text)
+    message = refusal(clips, classes)
+    assert words in message
+    assert message.startswith(str(classes))
+
+
+@pytest.mark.parametrize("path", [None, "somewhere/a.mp4"])
+def test_what_is_written_reads_back_the_same(tmp_path, path):
+    manifest = Manifest(
+        "out",
+        (Clip("a", 'dog, "big"', "train", path), Clip("b", "ünd", "train"), Clip("c", "ünd", "val")),
+        ("ünd", 'dog, "big"'),
+    )
+    write_manifest(manifest, tmp_path / "new/out.csv", tmp_path / "new/out.classes.csv")
+    assert read_manifest(tmp_path / "new/out.csv", tmp_path / "new/out.classes.csv") == manifest
+    assert read_class_order(tmp_path / "new/out.classes.csv") == manifest.class_order
+    assert sorted(file.name for file in (tmp_path / "new").iterdir()) == ["out.classes.csv", "out.csv"]
+
+
+def test_gaps_that_can_be_lived_with_are_said():
+    clips = (Clip("a", "dog", "train"), Clip("b", "cat", "train"), Clip("c", "dog", "test"))
+    assert gaps(Manifest("mine", clips, ("dog", "cat"))) == (
+        "mine has no val clips",
+        "class 'cat' has no test clips",
+    )
+
+
+def test_part_of_a_manifest_keeps_order_and_classes(tmp_path):
+    manifest = read_manifest(*files(tmp_path))
+    part = manifest.only(["d", "c", "unheard of"])
+    assert [clip.id for clip in part.clips] == ["c", "d"]
+    assert (part.class_order, part.name) == (manifest.class_order, manifest.name)
