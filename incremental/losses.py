@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Direction = Literal["teacher-student", "student-teacher"]
+ClassSimilarity = Literal["released", "equation7", "class-mean"]
 
 
 def separated_softmax_cross_entropy(logits: Tensor, labels: Tensor, new: int, old_classes: int) -> Tensor:
@@ -50,9 +51,11 @@ def task_knowledge_distillation(
     """
     total = logits.new_zeros(())
     for task in old_tasks:
+        # Both as logarithms: the softmax of a very sure teacher has zeros, whose logarithm would be infinite.
         student = F.log_softmax(logits[:, task] / temperature, dim=1)
-        teacher = F.softmax(teacher_logits[:, task] / temperature, dim=1)
-        total = total + kl_divergence(student, teacher, direction)
+        teacher = F.log_softmax(teacher_logits[:, task] / temperature, dim=1)
+        q, p = (student, teacher) if direction == "teacher-student" else (teacher, student)
+        total = total + F.kl_div(q, p, reduction="sum", log_target=True)
     return total * temperature**2 / len(logits)
 
 
@@ -66,18 +69,21 @@ def instance_audio_visual_similarity(scores: Tensor) -> Tensor:
     return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
 
 
-def class_audio_visual_similarity(
-    scores: Tensor, labels: Tensor, form: Literal["released", "equation7"] = "released"
-) -> Tensor:
+def class_audio_visual_similarity(scores: Tensor, labels: Tensor, form: ClassSimilarity = "released") -> Tensor:
     """C-AVSS: each clip's sound should find the pictures of its class. scores (B, B), labels (B,).
 
     "equation7": -mean_i log(sum_{j of i's class} e^{s_ij} / (size of i's class * sum_j e^{s_ij})).
     "released": minus the mean over all pairs (i, j) of log softmax_j(s)_ij where j is of i's class, else 0.
+    "class-mean": minus the mean over i of the mean over the j of i's class of log softmax_j(s)_ij, with 1e-6 added
+    to sum and count: a form that the released code carries but does not use.
     """
     same = labels[:, None] == labels[None, :]  # (B, B)
     log_probability = F.log_softmax(scores, dim=1)
     if form == "released":
         return -torch.where(same, log_probability, 0.0).mean()
+    if form == "class-mean":
+        of_own = torch.where(same, log_probability, 0.0).sum(dim=1)  # (B,)
+        return -((of_own + 1e-6) / (same.sum(dim=1) + 1e-6)).mean()
     of_class = torch.logsumexp(log_probability.masked_fill(~same, -torch.inf), dim=1)  # (B,)
     return -(of_class - same.sum(dim=1).log()).mean()
 

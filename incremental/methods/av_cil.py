@@ -32,8 +32,8 @@ class AvCilSettings(SsIlSettings):
     """Weight of the Grad-CAM distillation; >= 0. The paper names none."""
     similarity_temperature: Annotated[float, Field(gt=0)] = 0.05
     """tau of eq. 6 and 7; > 0."""
-    class_similarity: Literal["released", "equation7"] = "released"
-    """C-AVSS as the published tables used it, or as eq. 7 prints it."""
+    class_similarity: losses.ClassSimilarity = "released"
+    """C-AVSS as the published tables used it, as eq. 7 prints it, or averaged over each clip's class."""
 
 
 class AvCil(SsIl):
