@@ -78,8 +78,7 @@ def nearest_mean(features: Floats, means: Floats) -> list[int]:
 def seen_accuracies(accuracy: Accuracies, clips: list[int]) -> list[float]:
     """After each task, the accuracy over all test clips seen so far: weighted by each task's clips."""
     return [
-        sum(row[i] * clips[i] for i in range(len(row))) / sum(clips[i] for i in range(len(row)))
-        for row in accuracy
+        sum(row[i] * clips[i] for i in range(len(row))) / sum(clips[i] for i in range(len(row))) for row in accuracy
     ]
 
 
