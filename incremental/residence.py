@@ -152,7 +152,9 @@ class Residence:
             return
         keep = torch.zeros(len(self.ids), dtype=torch.bool)
         keep[wanted] = True
-        free = torch.nonzero((self._held < 0) | ~keep[self._held.clamp(min=0)]).flatten()[: len(missing)]
+        empty = self._held < 0  # filled first, so that nothing is displaced, and read again later, without need
+        displaceable = ~empty & ~keep[self._held.clamp(min=0)]
+        free = torch.cat([torch.nonzero(empty), torch.nonzero(displaceable)]).flatten()[: len(missing)]
         displaced = self._held[free]
         self._row_of[displaced[displaced >= 0]] = -1
         self._fill(free, missing)
@@ -185,7 +187,7 @@ class Residence:
     def stream(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:
         """For each batch of clip numbers (B,): the same on the device, and their rows in the store.
 
-        A row is valid until the batch after next is asked for.
+        A row is valid until the next batch is asked for.
         """
         if not batches:
             return

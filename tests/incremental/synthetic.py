@@ -1,0 +1,190 @@
+"""Small caches with class structure, and runs on them, for the tests of stage 2.
+
+Shapes: L time slices, S tokens, D channels.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from avcil.cache import CacheWriter, Fingerprint
+from avcil.incremental.config import configure
+from avcil.incremental.experiment import Data, load_data, load_problem, run_once
+from avcil.incremental.methods import find_method
+from avcil.incremental.randomness import generator
+from avcil.incremental.trainer import Progress
+from torch import Tensor
+
+METHODS = ("fine-tuning", "lwf", "icarl-nme", "icarl-fc", "ss-il", "afc-nme", "afc-lsc", "av-cil", "oracle")
+WITH_TEACHER = ("lwf", "icarl-nme", "icarl-fc", "ss-il", "afc-nme", "afc-lsc", "av-cil")
+SHAPE = (2, 3, 8)
+"""(L, S, D) of the visual features."""
+AUDIO = 6
+
+Counts = Mapping[str, int]
+FACTS = {"visual_encoder": {"name": "synthetic", "random_weights": 0}, "storage": "float32"}
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where a synthetic data set lies."""
+
+    manifest: Path
+    cache: Path
+
+
+def clip_id(label: int, split: str, number: int) -> str:
+    return f"c{label:02d}_{split}_{number:02d}"
+
+
+def features(clip: str, label: int, shape: Sequence[int] = SHAPE, audio: int = AUDIO) -> tuple[Tensor, Tensor]:
+    """The features of one clip, (L, S, D) and (D,): the class's own pattern and noise drawn from the id."""
+    pattern, noise = generator(label, "pattern"), generator(0, "noise", clip)
+    visual = 0.7 * torch.randn(*shape, generator=pattern) + torch.randn(*shape, generator=noise)
+    return visual, 0.7 * torch.randn(audio, generator=pattern) + torch.randn(audio, generator=noise)
+
+
+def make(
+    directory: Path,
+    classes: int = 6,
+    *,
+    counts: Counts | Callable[[int], Counts] = {"train": 5, "val": 2, "test": 3},  # noqa: B006 - only read
+    shape: Sequence[int] = SHAPE,
+    audio: int = AUDIO,
+    not_cached: Iterable[str] = (),
+    facts: Mapping[str, Any] = FACTS,
+) -> Made:
+    """Write a manifest of `classes` classes and a cache of its clips but `not_cached`.
+
+    `counts` are clips by split, the same for all classes or worked out from the class's number.
+    """
+    clips = [
+        (clip_id(label, split, number), label, split)
+        for label in range(classes)
+        for split, count in (counts(label) if callable(counts) else counts).items()
+        for number in range(count)
+    ]
+    directory.mkdir(parents=True, exist_ok=True)
+    write_csv(
+        directory / "clips.csv",
+        ("video_id", "label", "split"),
+        [(clip, f"class {label:02d}", split) for clip, label, split in clips],
+    )
+    kept = [(clip, label) for clip, label, _ in clips if clip not in set(not_cached)]
+    write_cache(directory / "cache", kept, shape=shape, audio=audio, facts=facts)
+    return Made(directory / "clips.csv", directory / "cache")
+
+
+def write_cache(
+    directory: Path,
+    clips: Sequence[tuple[str, int]],
+    *,
+    shape: Sequence[int] = SHAPE,
+    audio: int = AUDIO,
+    facts: Mapping[str, Any] = FACTS,
+) -> None:
+    """A cache of `clips`, (id, class number) each, in shards of 20."""
+    with CacheWriter(directory, Fingerprint(facts)) as writer:
+        for begin in range(0, len(clips), 20):
+            part = clips[begin : begin + 20]
+            visual, sound = zip(*(features(clip, label, shape, audio) for clip, label in part), strict=True)
+            ids = [clip for clip, _ in part]
+            writer.write_shard(f"shard-{begin // 20:05d}", ids, torch.stack(visual), torch.stack(sound))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+SETTINGS: dict[str, Any] = {
+    "classes_per_task": 2,
+    "epochs": 2,
+    "batch_size": 4,
+    "memory_size": 9,
+    "memory_batch_size": 3,
+    "evaluation_batch_size": 5,
+    "device": "cpu",
+    "precision": "float32",
+    "checkpoint_seconds": 0,
+    "learning_rate": 0.02,
+}
+"""Of a small run."""
+
+
+def prepare(made: Made, method: str, **given: Any) -> tuple[Any, Any, Any, Data]:
+    """Method, configuration, settings and loaded data of a run."""
+    where = {"manifest": str(made.manifest), "cache": str(made.cache)}
+    values = where | SETTINGS | given
+    kind = find_method(method)
+    problem = load_problem(values.get("dataset"), values.get("manifest"), values.get("classes"))
+    config, settings = configure(kind, problem.protocol, values)
+    return kind, config, settings, load_data(config, problem)
+
+
+def run(
+    made: Made,
+    method: str,
+    out: Path,
+    report: Callable[[Progress], None] = lambda progress: None,
+    **given: Any,
+) -> Mapping[str, Any]:
+    """A small run with all classes' defaults of `SETTINGS`, or `given`; metrics.json's content."""
+    return run_once(*prepare(made, method, **given), out, report)
+
+
+VARYING = ("seconds", "peak_memory_bytes")
+
+
+def results(out: Path) -> dict[str, Any]:
+    """Everything a run has to repeat to the bit: each file's bytes, and the metrics but time and memory."""
+    found: dict[str, Any] = {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name not in ("metrics.json", "config.json")
+    }
+    metrics = json.loads((out / "metrics.json").read_text())
+    return found | {name: value for name, value in metrics.items() if name not in VARYING}
+
+
+def differing(one: Path, other: Path) -> list[str]:
+    """Names of the results in which two runs differ."""
+    here, there = results(one), results(other)
+    return sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+
+
+class TableSource:
+    """Features held in memory, in place of a cache, with a note of every clip that was read."""
+
+    SHAPE = (2, 3, 4)
+    CLIP_BYTES = 2 * 3 * 4 * 4
+    """In float32."""
+
+    def __init__(self, clips: int) -> None:
+        self.ids = tuple(f"clip-{number}" for number in range(clips))
+        self.visual = torch.randn(clips, *self.SHAPE, generator=generator(0, "visual"))
+        self.audio = torch.randn(clips, AUDIO, generator=generator(0, "audio"))
+        self.visual_reads: list[int] = []
+        self.audio_reads: list[int] = []
+
+    @property
+    def visual_shape(self) -> tuple[int, ...]:
+        return self.SHAPE
+
+    @property
+    def audio_shape(self) -> tuple[int, ...]:
+        return (AUDIO,)
+
+    def read_into(self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None) -> None:
+        numbers = [self.ids.index(clip) for clip in ids]
+        if visual is not None:
+            self.visual_reads += numbers
+            visual[: len(numbers)] = self.visual[numbers]
+        if audio is not None:
+            self.audio_reads += numbers
+            audio[: len(numbers)] = self.audio[numbers]

@@ -1,0 +1,253 @@
+"""Whatever is held, streamed and displaced, a row holds its clip's features; and no more memory is used than said."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import pytest
+import torch
+from avcil.errors import InputError
+from avcil.incremental import residence as room
+from avcil.incremental.residence import Residence, Visual, memory_budget, plan_residence
+from avcil.tests.incremental.synthetic import TableSource
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+CPU = torch.device("cpu")
+CLIPS = 12
+
+
+def made(
+    source: TableSource,
+    *,
+    rows: int | None = None,
+    largest_batch: int = 3,
+    dtype: torch.dtype = torch.float32,
+    visual: Visual = "tokens",
+) -> Residence:
+    """A residence that may fill `rows` rows; None for as many as it likes."""
+    clip_bytes = TableSource.CLIP_BYTES * dtype.itemsize // 4
+    gigabytes = None if rows is None else (rows * clip_bytes + 1) / 2**30
+    return Residence(
+        source,
+        source.ids,
+        device=CPU,
+        dtype=dtype,
+        visual=visual,
+        largest_batch=largest_batch,
+        gigabytes=gigabytes,
+    )
+
+
+def check(residence: Residence, source: TableSource, batches: Sequence[Tensor]) -> None:
+    """Every batch of the stream, at the time it is current, has the right clips' features."""
+    count = 0
+    for (clips, rows), wanted in zip(residence.stream(batches), batches, strict=True):
+        assert clips.tolist() == wanted.tolist()
+        assert rows is not None
+        assert residence.store is not None
+        assert torch.equal(residence.store[rows], source.visual[wanted].to(residence.dtype))
+        count += 1
+    assert count == len(batches)
+
+
+# ------------------------------------------------------------------------------------------------ the plan
+
+
+def test_all_clips_stay_where_they_just_fit():
+    plan = plan_residence(clips=10, clip_bytes=100, budget=1000, largest_batch=4)
+    assert (plan.resident, plan.staging) == (10, 0)
+    assert str(plan).startswith("all 10 clips")
+
+
+def test_one_byte_less_and_two_batches_are_set_aside():
+    plan = plan_residence(clips=10, clip_bytes=100, budget=999, largest_batch=4)
+    assert (plan.resident, plan.staging) == (1, 8)
+    assert "1 of 10 clips" in str(plan)
+    assert "streamed" in str(plan)
+
+
+def test_the_least_that_works_and_what_is_said_of_less():
+    assert plan_residence(clips=100, clip_bytes=100, budget=800, largest_batch=4).resident == 0
+    with pytest.raises(InputError) as refusal:
+        plan_residence(clips=100, clip_bytes=100, budget=799, largest_batch=4)
+    assert "\n" not in str(refusal.value)
+    assert "two batches of 4 clips" in str(refusal.value)
+    assert "--batch-size" in str(refusal.value)
+
+
+@given(st.integers(1, 50), st.integers(1, 20), st.integers(0, 1500), st.integers(1, 70))
+def test_no_plan_uses_more_than_it_may(clips: int, clip_bytes: int, budget: int, largest_batch: int):
+    try:
+        plan = plan_residence(clips, clip_bytes, budget, largest_batch)
+    except InputError:
+        assert clips * clip_bytes > budget
+        assert 2 * min(largest_batch, clips) * clip_bytes > budget
+        return
+    assert (plan.resident + plan.staging) * clip_bytes <= budget
+    assert plan.resident <= clips
+    assert (plan.staging == 0) == (plan.resident == clips)
+    assert plan.staging in (0, 2 * largest_batch)
+
+
+def test_budgets(monkeypatch: pytest.MonkeyPatch):
+    assert memory_budget(CPU, 1.5) == 3 * 2**29
+    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    assert memory_budget(CPU, None) == 600
+
+
+# -------------------------------------------------------------------------------------------- all resident
+
+
+def test_where_all_fit_no_clip_is_ever_read_twice():
+    """Several runs share one residence, and each of them holds its own tasks one after the other."""
+    source = TableSource(CLIPS)
+    residence = made(source)
+    first, second = torch.arange(6), torch.arange(4, 12)
+    for _ in range(2):
+        for task in (first, second):
+            residence.hold(task)
+            check(residence, source, task.split(3))
+    assert sorted(source.visual_reads) == list(range(CLIPS))
+    assert source.audio_reads == list(range(CLIPS))
+
+
+def test_clips_that_were_not_held_are_read_when_they_are_streamed():
+    source = TableSource(CLIPS)
+    residence = made(source)
+    residence.hold(torch.tensor([3, 1]))
+    check(residence, source, [torch.tensor([0, 3]), torch.tensor([11, 0, 1])])
+    assert sorted(source.visual_reads) == [0, 1, 3, 11]
+
+
+def test_an_empty_stream_and_an_empty_hold():
+    source = TableSource(CLIPS)
+    residence = made(source)
+    residence.hold(torch.tensor([], dtype=torch.int64))
+    check(residence, source, [])
+    assert source.visual_reads == []
+
+
+# ----------------------------------------------------------------------------------------- partly resident
+
+
+def test_the_first_clips_stay_and_only_the_rest_is_streamed():
+    source = TableSource(CLIPS)
+    residence = made(source, rows=10)
+    assert residence.plan is not None
+    assert (residence.plan.resident, residence.plan.staging) == (4, 6)
+    residence.hold(torch.tensor([5, 5, 2, 9, 5, 0, 7, 1]))  # 5, 2, 9, 0 stay
+    assert sorted(source.visual_reads) == [0, 2, 5, 9]
+    source.visual_reads.clear()
+    for _ in range(2):
+        check(residence, source, [torch.tensor([5, 7, 2]), torch.tensor([1, 0]), torch.tensor([9, 2])])
+    assert source.visual_reads == [7, 1, 7, 1]
+
+
+def test_clips_held_already_are_not_read_again_by_the_next_hold():
+    source = TableSource(CLIPS)
+    residence = made(source, rows=10)
+    residence.hold(torch.tensor([0, 1, 2, 3]))
+    residence.hold(torch.tensor([3, 8, 0, 9]))
+    assert sorted(source.visual_reads) == [0, 1, 2, 3, 8, 9]
+    source.visual_reads.clear()
+    check(residence, source, [torch.tensor([8, 3, 0]), torch.tensor([9])])
+    assert source.visual_reads == []
+
+
+def test_nothing_stays_and_all_is_streamed():
+    source = TableSource(CLIPS)
+    residence = made(source, rows=6)
+    assert residence.plan is not None
+    assert residence.plan.resident == 0
+    residence.hold(torch.arange(CLIPS))
+    check(residence, source, list(torch.arange(CLIPS).split(3)))
+    assert source.visual_reads == list(range(CLIPS))
+
+
+def test_a_budget_too_small_is_refused_before_any_visual_feature_is_read():
+    source = TableSource(CLIPS)
+    with pytest.raises(InputError, match="two batches of 3 clips"):
+        made(source, rows=5)
+    assert source.visual_reads == []
+
+
+BATCH = st.lists(st.integers(0, CLIPS - 1), min_size=1, max_size=3).map(torch.tensor)
+STEP = st.one_of(
+    st.tuples(st.just("hold"), st.lists(st.integers(0, CLIPS - 1), max_size=20)),
+    st.tuples(st.just("stream"), st.lists(BATCH, max_size=6)),
+)
+
+
+@given(st.lists(STEP, max_size=8), st.sampled_from([None, 11, 9, 6]), st.sampled_from([torch.float32, torch.bfloat16]))
+def test_a_row_holds_its_clip_after_any_sequence_of_hold_and_stream(steps, rows: int | None, dtype: torch.dtype):
+    source = TableSource(CLIPS)
+    residence = made(source, rows=rows, dtype=dtype)
+    for kind, clips in steps:
+        if kind == "hold":
+            residence.hold(torch.tensor(clips, dtype=torch.int64))
+        else:
+            check(residence, source, clips)
+
+
+@given(st.lists(BATCH, min_size=1, max_size=6), st.integers(1, 6))
+def test_a_stream_left_in_the_middle_harms_nothing(batches, left_after: int):
+    source = TableSource(CLIPS)
+    residence = made(source, rows=8)
+    residence.hold(torch.arange(CLIPS))
+    for number, _ in enumerate(residence.stream(batches), start=1):
+        if number == left_after:
+            break
+    check(residence, source, batches)
+
+
+def test_an_error_while_reading_ahead_is_raised_where_the_batch_is_asked_for():
+    class Broken(TableSource):
+        def read_into(self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None) -> None:
+            if visual is not None and "clip-7" in ids:
+                raise InputError("shard x ends early")
+            super().read_into(ids, visual, audio)
+
+    source = Broken(CLIPS)
+    residence = made(source, rows=6)
+    stream = residence.stream([torch.tensor([1]), torch.tensor([7]), torch.tensor([2])])
+    next(stream)
+    with pytest.raises(InputError, match="ends early"):
+        next(stream)
+
+
+# ------------------------------------------------------------------------------------- types and modalities
+
+
+def test_tokens_are_held_in_the_computing_type_and_audio_in_float32():
+    source = TableSource(CLIPS)
+    residence = made(source, dtype=torch.bfloat16)
+    assert residence.store is not None
+    assert residence.store.dtype == torch.bfloat16
+    assert residence.audio.dtype == torch.float32
+    assert torch.equal(residence.audio, source.audio)
+    check(residence, source, list(torch.arange(CLIPS).split(3)))
+
+
+def test_the_visual_modality_alone_keeps_only_means():
+    source = TableSource(2 * room.READ_AT_ONCE + 5)
+    residence = made(source, visual="mean")
+    assert residence.store is None
+    assert residence.plan is None
+    assert residence.mean is not None
+    assert residence.mean.dtype == torch.float32
+    expected = source.visual.double().flatten(1, 2).mean(dim=1)
+    torch.testing.assert_close(residence.mean.double(), expected, rtol=1e-6, atol=1e-7)
+    assert sorted(source.visual_reads) == list(range(len(source.ids)))
+    residence.hold(torch.arange(3))
+    assert [(clips.tolist(), rows) for clips, rows in residence.stream([torch.tensor([2, 1])])] == [([2, 1], None)]
+    assert len(source.visual_reads) == len(source.ids)
+
+
+def test_nothing_visual_is_read_for_audio_alone():
+    source = TableSource(CLIPS)
+    residence = made(source, visual="none", rows=0)  # no budget is needed for it either
+    residence.hold(torch.arange(CLIPS))
+    assert [(clips.tolist(), rows) for clips, rows in residence.stream([torch.tensor([2, 1])])] == [([2, 1], None)]
+    assert source.visual_reads == []
+    assert (residence.store, residence.mean) == (None, None)
