@@ -1,29 +1,15 @@
-"""From a video file to the two encoders' inputs. Runs in the children only: what it calls can hang or crash.
+"""From a video file to the two encoders' inputs. Runs in the children only: what it calls can hang or crash."""
 
-T frames, F time frames and M mel bins of the fbank.
-"""
-
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+import transformers.audio_utils  # noqa: F401 - now, so that it does not count against the first clip's deadline
 
 from .faults import NO_AUDIO, UNREADABLE, ClipError, in_one_line
 from .frames import read_frames
-from .preparation import prepare_audio
+from .preparation import PreparedClip, prepare_audio
 from .recipes import ClipPreparation
 from .sound import read_sound
-
-
-@dataclass(frozen=True)
-class PreparedClip:
-    """What the encoders take."""
-
-    pixels: npt.NDArray[np.uint8]
-    """(T, 3, crop, crop)"""
-    fbank: npt.NDArray[np.float32]
-    """(F, M)"""
 
 
 def read_clip(path: Path, preparation: ClipPreparation, decoder: str) -> PreparedClip:

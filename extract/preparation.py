@@ -54,8 +54,7 @@ class VisualPreparation:
             raise unknown("resampling filter", self.resample, RESAMPLING)
         if min(self.frames, self.shortest_edge, self.crop) < 1:
             raise InputError(
-                f"frames, shortest_edge and crop must be at least 1: "
-                f"{self.frames}, {self.shortest_edge}, {self.crop}"
+                f"frames, shortest_edge and crop must be at least 1: {self.frames}, {self.shortest_edge}, {self.crop}"
             )
 
 
@@ -102,6 +101,16 @@ class AudioPreparation:
         return (self.frames - 1) * self.hop + self.window
 
 
+@dataclass(frozen=True)
+class PreparedClip:
+    """What the encoders take of one clip."""
+
+    pixels: npt.NDArray[np.uint8]
+    """(T, 3, crop, crop)"""
+    fbank: npt.NDArray[np.float32]
+    """(F, M)"""
+
+
 def prepare_frame(frame: npt.NDArray[np.uint8], preparation: VisualPreparation) -> npt.NDArray[np.uint8]:
     """Resize one frame by its shorter side and cut out the centre.
 
@@ -130,9 +139,7 @@ def prepare_frames(frames: npt.NDArray[np.uint8], preparation: VisualPreparation
     return np.stack([prepare_frame(frame, preparation) for frame in frames])
 
 
-def prepare_audio(
-    waveform: npt.NDArray[np.float32], preparation: AudioPreparation
-) -> npt.NDArray[np.float32]:
+def prepare_audio(waveform: npt.NDArray[np.float32], preparation: AudioPreparation) -> npt.NDArray[np.float32]:
     """Kaldi's log-mel filter bank of a waveform, cut or filled up to F frames and normalised.
 
     Kaldi's options: Hann window (symmetric), frames only where a whole window fits, each frame minus its
@@ -175,9 +182,7 @@ def prepare_audio(
 
 
 @functools.cache
-def _filters(
-    preparation: AudioPreparation, fft_length: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _filters(preparation: AudioPreparation, fft_length: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The window (window,) and the mel filters (fft_length / 2 + 1, M)."""
     from transformers.audio_utils import mel_filter_bank, window_function
 

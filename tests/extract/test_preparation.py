@@ -82,9 +82,7 @@ def kaldi_log_mel(wave: np.ndarray, rate: int, frame: int, bins: int) -> np.ndar
     samples = [x - mean for x in samples]
     emphasised = [samples[0] - 0.97 * samples[0]]
     emphasised += [samples[i] - 0.97 * samples[i - 1] for i in range(1, length)]
-    windowed = np.array(
-        [x * (0.5 - 0.5 * math.cos(2 * math.pi * i / (length - 1))) for i, x in enumerate(emphasised)]
-    )
+    windowed = np.array([x * (0.5 - 0.5 * math.cos(2 * math.pi * i / (length - 1))) for i, x in enumerate(emphasised)])
     power = []
     for k in range(points // 2):  # Kaldi leaves the Nyquist frequency out
         angle = 2 * math.pi * k * np.arange(length) / points
@@ -137,9 +135,7 @@ def test_normalisation_includes_the_filled_up_frames():
 def test_long_sound_is_cut_and_what_follows_has_no_influence():
     plan = AudioPreparation(frames=50)
     wave = sound(16_000, 2.0) - sound(16_000, 2.0).mean()
-    np.testing.assert_allclose(
-        prepare_audio(wave, plan), prepare_audio(wave[: plan.samples], plan), atol=1e-4
-    )
+    np.testing.assert_allclose(prepare_audio(wave, plan), prepare_audio(wave[: plan.samples], plan), atol=1e-4)
     assert plan.samples == 49 * 160 + 400
 
 

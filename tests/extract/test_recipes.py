@@ -15,9 +15,7 @@ def test_audiomae_leaves_the_encoders_preparation_alone():
     assert recipe("audiomae").channels == "mixdown"
 
 
-@pytest.mark.parametrize(
-    ("dataset", "rate"), [("ave", 10), ("kinetics-sounds", 8), ("vggsound100", 8), (None, 8)]
-)
+@pytest.mark.parametrize(("dataset", "rate"), [("ave", 10), ("kinetics-sounds", 8), ("vggsound100", 8), (None, 8)])
 def test_released_writes_sound_at_11430_hz_without_normalisation(dataset, rate):
     released = recipe("released", dataset)
     audio = ClipPreparation.of(released, VisualPreparation(), AudioPreparation()).audio

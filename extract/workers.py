@@ -1,0 +1,286 @@
+"""Decoding in children that can be killed: a clip that hangs or crashes a decoder costs itself, no more.
+
+decord and PyAV can hang while they hold the interpreter's lock, crash, or leak (decord's issues 154, 269, 279,
+373, 375). So neither is ever called in the process that owns the encoders. Needs POSIX.
+"""
+
+import concurrent.futures
+import dataclasses
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import numpy as np
+
+from .child import Orders, Refusal, Shapes, read_array
+from .faults import DIED, FINAL, TIMED_OUT, ClipError
+from .frames import decoders_for
+from .preparation import PreparedClip
+from .recipes import ClipPreparation
+
+READER = "avcil.extract.decode:read_clip"
+PROGRAM = f"from {__package__}.child import main; main()"
+START_SECONDS = 120.0  # for a child to import what it needs, on a slow disk too
+CLIPS_A_CHILD = 500  # decoders leak; a fresh child costs about a second
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip to decode."""
+
+    id: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: a clip, or a reason and the decoders' words."""
+
+    job: Job
+    clip: PreparedClip | None = None
+    decoder: str = ""
+    """Which one succeeded."""
+    reason: str = ""
+    words: str = ""
+
+
+class ChildrenCannotStartError(RuntimeError):
+    """Not one clip can be decoded: a child does not even start."""
+
+
+class Child:
+    """One decoding process, started when it is first needed and again whenever it has gone.
+
+    Args:
+        orders: for the process.
+        timeout: seconds that a clip may take.
+        clips: after so many the process is replaced, which bounds what decoders leak.
+    """
+
+    def __init__(self, orders: Orders, timeout: float, clips: int = CLIPS_A_CHILD) -> None:
+        self._orders, self._timeout, self._clips = orders, timeout, clips
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._said: IO[bytes] | None = None
+        self._served = 0
+        self._closed = False
+        self._lock = threading.Lock()  # between starting a process and `kill` from another thread
+
+    def read(self, path: Path, decoder: str) -> PreparedClip:
+        """Have one clip decoded.
+
+        Raises:
+            ClipError: the decoder refused it, died, or took longer than the deadline.
+            ChildrenCannotStartError: a new process was needed and did not come up, twice.
+        """
+        if self._process is None or self._served >= self._clips:
+            self._restart()
+        process, connection, said = self._process, self._connection, self._said
+        assert process is not None
+        assert connection is not None
+        assert said is not None
+        said.seek(0)
+        said.truncate()
+        self._served += 1
+        deadline = _Deadline(process, self._timeout)
+        try:
+            connection.send((path, decoder))
+            answer = connection.recv()
+            if isinstance(answer, Shapes):
+                clip = PreparedClip(np.empty(answer.pixels, np.uint8), np.empty(answer.fbank, np.float32))
+                read_array(connection.fileno(), clip.pixels)
+                read_array(connection.fileno(), clip.fbank)
+        except (EOFError, OSError) as error:
+            late = deadline.expired()
+            words = f"no answer within {self._timeout:g} s" if late else how_it_ended(process.wait())
+            words += self._last_words()
+            self.stop()
+            raise ClipError(TIMED_OUT if late else DIED, words) from error
+        if deadline.expired():  # it answered at the last moment and was killed all the same
+            self.stop()
+        if isinstance(answer, Refusal):
+            raise ClipError(answer.reason, answer.words)
+        return clip
+
+    def kill(self) -> None:
+        """Kill the process for good, from any thread: whoever waits for it sees it end, and none starts again."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def stop(self) -> None:
+        """Kill the process, if there is one, and let go of all that belonged to it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._connection is not None:
+            self._connection.close()
+        if self._said is not None:
+            self._said.close()
+        self._process = self._connection = self._said = None
+
+    def _restart(self) -> None:
+        self.stop()
+        for attempt in (1, 2):
+            try:
+                return self._start()
+            except (EOFError, OSError) as error:
+                words = f"a decoding process does not start{self._last_words()}"
+                self.stop()
+                if attempt == 2 or self._closed:
+                    raise ChildrenCannotStartError(words) from error
+
+    def _start(self) -> None:
+        self._said = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the process
+        self._connection, theirs = Pipe()
+        with theirs, self._lock:
+            if self._closed:
+                raise EOFError
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", PROGRAM, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=self._said,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,  # Ctrl-C in a terminal is for the parent, which then kills
+            )
+        self._served = 0
+        deadline = _Deadline(self._process, START_SECONDS)
+        try:
+            self._connection.send(self._orders)
+            self._connection.recv()
+        finally:
+            deadline.expired()
+
+    def _last_words(self) -> str:
+        """The last line that the process wrote to its standard error, to be put behind a sentence."""
+        if self._said is None:
+            return ""
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return f"; its last words: {said[-1][:300]}" if said else ""
+
+
+class _Deadline:
+    """Kills a process after some seconds, unless `expired` is asked before, which ends the watch."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", seconds: float) -> None:
+        self._process, self._expired = process, False
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._process.kill()
+
+    def expired(self) -> bool:
+        """End the watch; whether the process was killed."""
+        self._timer.cancel()
+        self._timer.join()
+        return self._expired
+
+
+def how_it_ended(status: int) -> str:
+    """A process's exit status in words."""
+    if status >= 0:
+        return f"its process ended with status {status}"
+    try:
+        return f"its process was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"its process was killed by signal {-status}"
+
+
+class DecodingPool:
+    """Several children at work. A context manager: on leaving it, however, no process is left.
+
+    Args:
+        preparation: what is wanted of each clip.
+        workers: children.
+        timeout: seconds that one decoder may take for one clip.
+        decoders: to try in turn; None for those that suit the recipe.
+        reader: the decoding function, as "module:function".
+        clips_a_child: after so many a child is replaced.
+    """
+
+    def __init__(
+        self,
+        preparation: ClipPreparation,
+        *,
+        workers: int,
+        timeout: float,
+        decoders: tuple[str, ...] | None = None,
+        reader: str = READER,
+        clips_a_child: int = CLIPS_A_CHILD,
+    ) -> None:
+        self.decoders = decoders or decoders_for(preparation.recipe)
+        orders = Orders(preparation, reader)
+        self._children = [Child(orders, timeout, clips_a_child) for _ in range(workers)]
+        self._idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
+        for child in self._children:
+            self._idle.put(child)
+        self._threads = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="decoding")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for child in self._children:
+            child.kill()
+        self._threads.shutdown(wait=True)
+        for child in self._children:
+            child.stop()
+
+    def read_all(self, jobs: Iterable[Job], *, ahead: int) -> Iterator[Outcome]:
+        """Decode clips side by side; outcomes come in the order of the jobs.
+
+        Args:
+            jobs: taken from the iterable as there is room.
+            ahead: clips that may be under way or waiting to be taken; bounds the memory in use.
+
+        Raises:
+            ChildrenCannotStartError: no child can be started.
+        """
+        pending: deque[concurrent.futures.Future[Outcome]] = deque()
+        for job in jobs:
+            pending.append(self._threads.submit(self._read, job))
+            if len(pending) >= max(ahead, 1):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+    def _read(self, job: Job) -> Outcome:
+        """One clip by the first decoder, and once more by the next if there is one."""
+        said: dict[str, list[str]] = {}
+        reason = ""
+        child = self._idle.get()
+        try:
+            for decoder in self.decoders:
+                try:
+                    return Outcome(job, child.read(job.path, decoder), decoder)
+                except ClipError as error:
+                    said.setdefault(error.words, []).append(decoder)
+                    reason = error.reason
+                    if reason in FINAL:
+                        break
+        finally:
+            self._idle.put(child)
+        words = "; ".join(f"{', '.join(names)}: {words}" for words, names in said.items())
+        return dataclasses.replace(Outcome(job), reason=reason, words=words)
