@@ -50,7 +50,7 @@ class CacheWriter:
         """One line for each leftover or damaged shard that was cleared away on entering, to be made again."""
         self._versions, self._notes = dict(versions or {}), dict(notes or {})
         self._kind = storage_type(str(fingerprint.facts.get("storage", "")))
-        self._lock = filelock.FileLock(self.directory / LOCK)
+        self._lock = filelock.FileLock(self.directory / LOCK, thread_local=False)
         self._have: dict[str, str] = {}
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self._quarantine: Quarantine | None = None
