@@ -4,7 +4,7 @@ import difflib
 import functools
 import sys
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -36,3 +36,29 @@ def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
             sys.exit(2)
 
     return guarded
+
+
+class OneLineErrors(click.Group):
+    """A group of commands whose every error for the user is one line on stderr, with exit status 2."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """As click's own, but misspelt options and `InputError` alike are one line."""
+        try:
+            result = super().main(*args, standalone_mode=False, **extra)
+        except (click.ClickException, InputError) as error:
+            if not standalone_mode:
+                raise
+            if isinstance(error, click.exceptions.NoArgsIsHelpError):
+                error.show()
+                sys.exit(2)
+            message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+            click.echo(f"error: {' '.join(message.split())}", err=True)
+            sys.exit(2)
+        except (click.Abort, KeyboardInterrupt):
+            if not standalone_mode:
+                raise
+            click.echo("stopped", err=True)
+            sys.exit(130)
+        if standalone_mode:
+            sys.exit(result if isinstance(result, int) else 0)
+        return result

@@ -1,10 +1,12 @@
 """Stage 2: incremental learning from cached features. Runs without anything that stage 1 needs."""
 
+from . import losses
 from .clips import Clips, ClipTable, ExemplarMemory, Task
 from .heads import HeadOutputs, Heads, Widths
-from .method import Context, Method, Settings
+from .method import STRICT, Context, Method, Settings
 
 __all__ = [
+    "STRICT",
     "ClipTable",
     "Clips",
     "Context",
@@ -15,4 +17,5 @@ __all__ = [
     "Settings",
     "Task",
     "Widths",
+    "losses",
 ]

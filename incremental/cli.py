@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, one_line_errors
+from ..errors import InputError, OneLineErrors
 
 if TYPE_CHECKING:
     pass
@@ -22,7 +22,7 @@ RUN_OPTIONS = (
 """Options of `run` that are fields of the configuration by the same name."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="avcil")
 def main() -> None:
     """Stage 2: audio-visual class-incremental learning from cached features."""
@@ -52,7 +52,6 @@ def main() -> None:
 @click.option("--config", "config_file", type=File, help="Repeat the run of this config.json; other options win.")
 @click.option("--plugin", "plugins", type=File, multiple=True, help="Python file with methods of your own.")
 @click.option("--print-config", is_flag=True, help="Print the configuration as JSON and run nothing.")
-@one_line_errors
 def run(
     method: str | None,
     out: Path | None,
@@ -80,7 +79,8 @@ def run(
     given |= configuration.parse_assignments(assignments)
     if method is None:
         raise InputError("say what to run: --method NAME (avcil-incr methods lists them)")
-    kind = find_method(method, plugins)
+    given["plugins"] = [str(path.resolve()) for path in plugins] or given.get("plugins", [])
+    kind = find_method(method, map(Path, given["plugins"]))
 
     from .experiment import load_data, load_problem
 
@@ -127,32 +127,32 @@ def _run(kind: Any, config: Any, settings: Any, data: Any, out: Path, seeds: int
 
 
 @main.command()
+@click.argument("name", required=False)
 @click.option("--plugin", "plugins", type=File, multiple=True, help="Python file with methods of your own.")
-@one_line_errors
-def methods(plugins: tuple[Path, ...]) -> None:
-    """List the methods, with the settings that --set can change."""
-    from dataclasses import fields
-
-    from pydantic import TypeAdapter
+def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
+    """List the methods; with a NAME, what each of its settings means."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    from .methods import all_methods
+    from .config import described
+    from .methods import all_methods, find_method
 
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("Method", "Memory", "Settings (default)", "Paper"):
-        table.add_column(heading)
-    for name, kind in all_methods(plugins).items():
-        schema = TypeAdapter(kind.Settings).json_schema().get("properties", {})
-        defaults = [f"{one.name} ({schema.get(one.name, {}).get('default')})" for one in fields(kind.Settings)]
-        table.add_row(name, kind.replay, "\n".join(defaults) or "-", kind.paper)
+    if name is None:
+        table = Table("Method", "Old clips", "Modalities", "Paper", box=box.SIMPLE_HEAD)
+        for known, kind in all_methods(plugins).items():
+            table.add_row(known, kind.replay, ", ".join(kind.modalities), kind.paper)
+    else:
+        kind = find_method(name, plugins)
+        click.echo(f"{kind.name}: {' '.join((kind.__doc__ or '').split())}\n{kind.paper}")
+        table = Table("Setting", "Default", "Meaning", box=box.SIMPLE_HEAD)
+        for setting, (default, meaning) in described(kind.Settings).items():
+            table.add_row(setting, str(default), meaning)
     Console().print(table)
 
 
 @main.command()
 @click.argument("run_directory", metavar="RUN", type=Folder)
-@one_line_errors
 def show(run_directory: Path) -> None:
     """Show every figure of one run and its accuracy matrix."""
     from rich.console import Console
@@ -172,7 +172,6 @@ def show(run_directory: Path) -> None:
 @click.argument("runs", metavar="RUN...", type=Folder, nargs=-1, required=True)
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
 @click.option("--csv", "csv_file", type=File, help="Also write every figure to this CSV file.")
-@one_line_errors
 def table(runs: tuple[Path, ...], markdown: bool, csv_file: Path | None) -> None:
     """Compare runs: one line for runs that differ only in their seed."""
     _show_table(runs, markdown=markdown, csv_file=csv_file)

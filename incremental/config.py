@@ -1,5 +1,6 @@
 """The configuration of a run: what is learnt, by which method, with which settings. Written beside results."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal
@@ -34,6 +35,8 @@ class RunConfig:
     """Shuffle the class order from this seed; none keeps the published or given order."""
     tasks: str | None = None
     """CSV of tasks (task, label) that replaces class order and classes_per_task."""
+    plugins: tuple[str, ...] = ()
+    """Python files with methods that are not the package's own."""
     modality: Modality = "audio-visual"
     """Which features are used."""
     seed: Annotated[int, Field(ge=0)] = 0
@@ -70,6 +73,16 @@ class RunConfig:
 def names_of(kind: type) -> tuple[str, ...]:
     """Field names of a configuration class."""
     return tuple(field.name for field in fields(kind))
+
+
+def described(kind: type) -> dict[str, tuple[Any, str]]:
+    """Default and meaning of each field of a configuration class, inherited ones first."""
+    found: dict[str, tuple[Any, str]] = {}
+    for base in reversed(kind.__mro__[:-1]):  # pydantic sees docstrings of a class's own fields only
+        for name, schema in TypeAdapter(base).json_schema().get("properties", {}).items():
+            meaning = " ".join(schema.get("description", "").split()) or found.get(name, (None, ""))[1]
+            found[name] = (schema.get("default"), meaning)
+    return found
 
 
 def checked(kind: type, values: Mapping[str, Any]) -> Any:
@@ -138,4 +151,5 @@ def configure(method: type[Method], protocol: Mapping[str, Any], given: Mapping[
 
 def as_plain(config: RunConfig, settings: Any) -> dict[str, Any]:
     """Both as one plain dictionary, the way config.json holds it."""
-    return {**asdict(config), "settings": asdict(settings)}
+    plain: dict[str, Any] = json.loads(json.dumps({**asdict(config), "settings": asdict(settings)}))
+    return plain

@@ -28,7 +28,6 @@ ALL_FIGURES = (
     "backward_transfer",
     "nonnegative_forgetting",
     "first_minus_last_forgetting",
-    "seconds",
 )
 
 
@@ -161,6 +160,10 @@ def run_tables(run: Path) -> list[Table]:
         for name, value in metrics["leak_free"].items():
             if isinstance(value, float):
                 figures.add_row(f"leak-free {name.replace('_', ' ')}", f"{value:.2f}")
+    figures.caption = (
+        f"{metrics['seconds']:.1f} s, {metrics['peak_memory_bytes'] / 2**20:.0f} MiB; "
+        f"chosen epochs {', '.join(map(str, metrics['chosen_epochs']))}"
+    )
     matrix = Table(title="Accuracy by task (row: after task)", box=box.SIMPLE_HEAD)
     tasks = len(metrics["accuracy_by_task"])
     for heading in ("after", *(f"task {number}" for number in range(1, tasks + 1)), "all seen"):
@@ -178,7 +181,7 @@ def as_frame(rows: Sequence[Row]) -> pd.DataFrame:
     lines = []
     for row in rows:
         line: dict[str, Any] = {"row": row.name, "runs": len(row.runs)}
-        for name in ALL_FIGURES:
+        for name in (*ALL_FIGURES, "seconds", "peak_memory_bytes"):
             figure = row.figure(name)
             line[name] = figure.mean if figure else None
             line[f"{name}_deviation"] = figure.deviation if figure else None
