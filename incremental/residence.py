@@ -113,6 +113,7 @@ class Residence:
         self.device = device
         self.dtype = dtype
         self.visual = visual
+        self.gigabytes = gigabytes
         self.audio = torch.empty(len(self.ids), *source.audio_shape)
         source.read_into(self.ids, None, self.audio)
         self.audio = self.audio.to(device)
@@ -130,6 +131,13 @@ class Residence:
             self._row_of = torch.full((len(self.ids),), -1)  # clip number -> row, -1 where not held
             self._row_on_device = self._row_of.to(device)
             self._held = torch.full((self.plan.resident,), -1)  # row -> clip number
+
+    def room_left(self) -> int:
+        """Bytes that may still be filled, with what belongs to clips but is no feature."""
+        if self.gigabytes is None:
+            return memory_budget(self.device, None)
+        taken = 0 if self.store is None else self.store.numel() * self.store.element_size()
+        return max(0, memory_budget(self.device, self.gigabytes) - taken)
 
     def _means(self) -> Tensor:
         """Mean over all tokens of every clip. (clips, D) float32."""

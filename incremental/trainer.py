@@ -19,7 +19,6 @@ from .method import Method
 from .metrics import Predictions
 from .randomness import generator, seeded_initialisation
 from .reader import ClipReader, beside, shuffled_batches
-from .residence import memory_budget
 from .teacher import Teacher
 
 State = dict[str, Any]
@@ -202,7 +201,7 @@ class Trainer:
             memory_clips=memory_clips,
             batch_size=self.config.evaluation_batch_size,
             total=len(self.table.ids),
-            budget=memory_budget(self.device, None) if once else 0,
+            budget=self.reader.residence.room_left() if once else 0,
         )
 
     def _epoch(
