@@ -18,6 +18,7 @@ from .layout import ShardRecord
 from .storage import StorageType, from_stored
 
 PIECE = 8  # clips that one reader takes from a shard at a time
+CONVERTING_READERS = 2  # torch spreads each conversion over the cores by itself; two keep reading beside it
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def transfer(
         except OSError as error:
             raise InputError(f"shard {piece.path} cannot be read: {error.strerror}") from None
 
+    if any(tensor.dtype != kind.bits_dtype for _, tensor in results):
+        threads = min(threads, CONVERTING_READERS)
     if threads <= 1 or len(pieces) <= 1:
         for piece in pieces:
             read(piece)
