@@ -14,6 +14,9 @@ from scipy import stats
 
 from ..cache.durable import read_json
 from ..errors import InputError
+from ..manifests import published, published_names
+from .config import as_plain, configure
+from .methods import find_method
 from .rundir import CONFIG, METRICS
 
 COLUMNS = {
@@ -119,12 +122,44 @@ def row_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return names
 
 
+UNPUBLISHED = (
+    "cache",
+    "seed",
+    "device",
+    "precision",
+    "teacher",
+    "residence_gigabytes",
+    "checkpoint_seconds",
+    "plugins",
+)
+"""Fields in which a run may differ from the published setting and still be a rerun of it."""
+
+
+def published_figures(config: Mapping[str, Any]) -> str | None:
+    """The published figures for a run with exactly the published settings, else None."""
+    if config["dataset"] not in published_names():
+        return None
+    benchmark = published(config["dataset"])
+    figures = benchmark.published.get(config["method"], {}).get(config["modality"])
+    if figures is None:
+        return None
+    chosen = {name: config[name] for name in ("dataset", "cache", "modality")}
+    preset = as_plain(*configure(find_method(config["method"]), benchmark.protocol, chosen))
+    if any(config[name] != value for name, value in preset.items() if name not in UNPUBLISHED):
+        return None
+    return " / ".join(f"{figure:.2f}" for figure in figures)
+
+
 def results_table(rows: Sequence[Row], *, markdown: bool = False) -> Table:
     """Mean Accuracy, Average Forgetting and last accuracy, a line a row."""
     table = Table(box=box.MARKDOWN if markdown else box.SIMPLE_HEAD)
-    for heading in ("Method", "Runs", *COLUMNS.values(), "Model", "Seconds a run"):
+    in_paper = [published_figures(row.config) for row in rows]
+    headings = ["Method", "Runs", *COLUMNS.values(), "Model", "Seconds a run"]
+    if any(in_paper):
+        headings.append("Published MA / AF")
+    for heading in headings:
         table.add_column(heading, justify="left" if heading in ("Method", "Model") else "right")
-    for row in rows:
+    for row, paper in zip(rows, in_paper, strict=True):
         figures = [str(row.figure(name) or "-") for name in COLUMNS]
         seconds = row.figure("seconds")
         table.add_row(
@@ -133,6 +168,7 @@ def results_table(rows: Sequence[Row], *, markdown: bool = False) -> Table:
             *figures,
             f"{row.config['model_choice']} epoch",
             f"{seconds.mean:.1f}" if seconds else "-",
+            *([paper or "-"] if any(in_paper) else []),
         )
     return table
 

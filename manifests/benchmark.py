@@ -42,6 +42,10 @@ class Benchmark:
     lambda_instance, lambda_class, lambda_spatial, similarity_temperature, batch_size, memory_batch_size,
     evaluation_batch_size, epochs.METHOD.MODALITY, other_settings.NAME.classes_per_task."""
 
+    published: Mapping[str, Mapping[str, list[float]]]
+    """Published figures, as METHOD.MODALITY = [Mean Accuracy, Average Forgetting] in percent; the second may be
+    missing."""
+
     def seen_in_training(self, split: Split = "test") -> tuple[Clip, ...]:
         """Clips of `split` cut from a video that also gave training clips: they are not all new."""
         return clips_seen_in_training(self.manifest, split, self.source_video)
@@ -84,4 +88,5 @@ def _read_benchmark(path: Path) -> Benchmark:
         file_names=tuple(NamingHabit(**habit) for habit in content["files"]),
         source_video=content["source_video"],
         protocol=content["protocol"],
+        published=content.get("published", {}),
     )
