@@ -23,6 +23,7 @@ from typing import IO, Self
 
 import numpy as np
 
+from ..errors import InputError
 from .child import Orders, Refusal, Shapes, read_array
 from .faults import DIED, FINAL, TIMED_OUT, ClipError
 from .frames import decoders_for
@@ -55,7 +56,7 @@ class Outcome:
     words: str = ""
 
 
-class ChildrenCannotStartError(RuntimeError):
+class ChildrenCannotStartError(InputError):
     """Not one clip can be decoded: a child does not even start."""
 
 

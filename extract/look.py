@@ -1,0 +1,96 @@
+"""`avcil-extract status`, `verify` and `export`: look at a cache that exists."""
+
+from collections import Counter
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from ..cache import FeatureCache, read_quarantine, scan
+from ..cache import verify as verify_cache
+from ..errors import InputError, unknown
+from ..manifests import SPLITS
+from .clips import manifest_of
+from .plan import in_bytes
+
+EXPORT_TYPES = {"float16": torch.float16, "float32": torch.float32}
+
+
+def status_lines(cache: Path, dataset: str | None, manifest: Path | None, classes: Path | None) -> list[str]:
+    """What a cache holds, how it was made, and how much of a list of clips it covers.
+
+    Raises:
+        InputError: not a cache, or something is wrong with the list.
+    """
+    contents = scan(cache)
+    facts = contents.description.fingerprint.facts
+    clips = [clip for record in contents.shards for clip in record.ids]
+    size = sum(record.bytes for record in contents.shards)
+    lines = [f"{cache}: {len(clips)} clips in {len(contents.shards)} shards, {in_bytes(size)}"]
+    if contents.shards:
+        first = contents.shards[0]
+        shapes = " and ".join(" x ".join(map(str, shape)) for shape in (first.visual_shape, first.audio_shape))
+        lines.append(f"features: {shapes}, {first.storage}")
+    for modality in ("visual", "audio"):
+        encoder = facts.get(f"{modality}_encoder", {})
+        weights = "RANDOM weights" if encoder.get("random_weights") else encoder.get("weights_sha256", "?")
+        lines.append(f"{modality} encoder: {encoder.get('encoder', '?')}, {encoder.get('precision', '?')}, {weights}")
+    lines.append(f"recipe: {facts.get('recipe', {}).get('name', '?')}")
+    lines.append(f"fingerprint: {contents.description.fingerprint.digest}")
+    if contents.description.fingerprint.random_weights:
+        lines.append("RANDOM WEIGHTS: these features say nothing about the real encoders")
+    quarantined = read_quarantine(cache)
+    if quarantined:
+        reasons = Counter(entry["reason"] for entry in quarantined.values()).most_common()
+        why = ", ".join(f"{reason} {count}" for reason, count in reasons)
+        lines.append(f"quarantined: {len(quarantined)} ({why}; words in {cache / 'quarantine.json'})")
+    lines += [f"damaged: {damaged.words}" for damaged in contents.damaged]
+    lines += [f"unfinished, no data: {path.name}" for path in contents.leftovers]
+    if dataset is not None or manifest is not None:
+        table, _ = manifest_of(dataset, manifest, classes)
+        held = frozenset(clips)
+        for split in SPLITS:
+            of_split = table.of_split(split)
+            lines.append(f"{table.name} {split}: {sum(clip.id in held for clip in of_split)} of {len(of_split)} clips")
+    return lines
+
+
+def verified(cache: Path, console: Console) -> tuple[bool, list[str]]:
+    """Check a cache; whether all is well, and the lines to print.
+
+    Raises:
+        InputError: not a cache.
+    """
+    shards = len(scan(cache).shards)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("verifying", total=shards)
+        report = verify_cache(cache, on_shard=lambda _: bar.advance(task))
+    lines = [*map(str, report.problems), *report.remarks]
+    words = "as it was written" if report.ok else f"{len(report.problems)} problems"
+    lines.append(f"{cache}: {report.clips} clips in {report.shards} shards, {in_bytes(report.bytes)}: {words}")
+    return report.ok, lines
+
+
+def exported(
+    cache: Path, out: Path, dtype: str | None, dataset: str | None, manifest: Path | None, classes: Path | None
+) -> list[str]:
+    """Write plain numpy files; returns the lines to print.
+
+    Raises:
+        InputError: as `FeatureCache` and its `export`; no such type.
+    """
+    if dtype is not None and dtype not in EXPORT_TYPES:
+        raise unknown("value for --dtype", dtype, EXPORT_TYPES)
+    features = FeatureCache(cache)
+    ids = list(features.ids)
+    if dataset is not None or manifest is not None:
+        table, _ = manifest_of(dataset, manifest, classes)
+        ids = [clip.id for clip in table.clips if clip.id in features]
+        if not ids:
+            raise InputError(f"{cache} holds no clip of {table.name}")
+    features.export(out, ids=ids, dtype=None if dtype is None else EXPORT_TYPES[dtype])
+    lines = [f"{out}: {len(ids)} clips in visual.npy, audio.npy and clips.csv"]
+    if features.random_weights:
+        lines.append("RANDOM WEIGHTS: these features say nothing about the real encoders")
+    return lines

@@ -1,0 +1,187 @@
+"""Decode, encode and write at the same time, in bounded memory, with results that repeat bit for bit.
+
+Children decode; this process encodes; a thread writes. Shapes: B clips, T frames, H x W pixels, F time frames
+and M mel bins of the fbank, L time slices, S tokens, D channels.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..cache import CacheWriter
+from .encoders import AudioEncoder, VisualEncoder
+from .preparation import PreparedClip
+from .recipes import ClipPreparation
+from .selection import ShardPlan
+from .sink import ShardSink
+from .workers import READER, DecodingPool
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """Both frozen encoders and the device they compute on."""
+
+    visual: VisualEncoder
+    audio: AudioEncoder
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the work is cut up. None of it but the batch size has any influence on the features."""
+
+    workers: int
+    """Decoding children, at least 1."""
+    batch_size: int
+    """Clips encoded at once, at least 1. Another size may round differently."""
+    clip_timeout: float
+    """Seconds that one decoder may take for one clip."""
+
+    @property
+    def ahead(self) -> int:
+        """Decoded clips that may exist at once beside those being encoded (2.9 MB each by default)."""
+        return self.workers + 2 * self.batch_size
+
+
+@dataclass
+class Tally:
+    """What a run did."""
+
+    encoded: int = 0
+    quarantined: dict[str, str] = field(default_factory=dict)
+    """Clip id -> reason."""
+    second_choice: int = 0
+    """Clips that only the second decoder could read."""
+    seconds: float = 0.0
+    encoder_seconds: float = 0.0
+    """Of these, with the encoders at work."""
+
+    @property
+    def clips_per_second(self) -> float:
+        """Encoded and quarantined ones."""
+        return (self.encoded + len(self.quarantined)) / self.seconds if self.seconds else 0.0
+
+
+def extract(
+    plans: Sequence[ShardPlan],
+    writer: CacheWriter,
+    encoders: Encoders,
+    preparation: ClipPreparation,
+    pace: Pace,
+    *,
+    on_done: Callable[[int, int], None] = lambda encoded, quarantined: None,
+    reader: str = READER,
+) -> Tally:
+    """Make the shards of `plans`.
+
+    A batch holds consecutive decodable clips of one shard, in the order of the manifest, whatever the order in
+    which decoding ends: so a shard comes out the same with any number of workers.
+
+    Args:
+        plans: from `selection.shard_plans`.
+        writer: an open cache.
+        encoders: frozen.
+        preparation: of a clip.
+        pace: workers, batch size, deadline.
+        on_done: called with how many more clips were encoded and quarantined.
+        reader: the decoding function in the children, as "module:function".
+
+    Raises:
+        InputError: the cache cannot take more (no room).
+        ChildrenCannotStartError: no clip can be decoded at all.
+    """
+    started = time.perf_counter()
+    tally = Tally()
+    encode = BatchEncoder(encoders)
+    jobs = (job for plan in plans for job in plan.jobs)
+    shapes = encoders.visual.feature_shape, encoders.audio.feature_shape
+    with (
+        DecodingPool(preparation, workers=pace.workers, timeout=pace.clip_timeout, reader=reader) as pool,
+        ShardSink(writer, *shapes) as sink,
+    ):
+        outcomes = pool.read_all(jobs, ahead=pace.ahead)
+
+        def hand_over(rows: list[int], clips: list[PreparedClip]) -> None:
+            sink.put(tuple(rows), *encode(clips))
+            on_done(len(clips), 0)
+            rows.clear()
+            clips.clear()
+
+        for plan in plans:
+            sink.begin(plan)
+            rows: list[int] = []
+            clips: list[PreparedClip] = []
+            for row, outcome in enumerate(itertools.islice(outcomes, len(plan.jobs))):
+                if outcome.clip is None:
+                    sink.quarantine(outcome.job.id, outcome.reason, outcome.words)
+                    on_done(0, 1)
+                    continue
+                tally.second_choice += outcome.decoder != pool.decoders[0]
+                rows.append(row)
+                clips.append(outcome.clip)
+                if len(clips) == pace.batch_size:
+                    hand_over(rows, clips)
+            if clips:
+                hand_over(rows, clips)
+            sink.end()
+    tally.encoded, tally.quarantined = sink.written, sink.quarantined
+    tally.encoder_seconds = encode.seconds()
+    tally.seconds = time.perf_counter() - started
+    return tally
+
+
+class BatchEncoder:
+    """Encode batches; on a GPU without waiting for it, so that the next batch is gathered meanwhile."""
+
+    def __init__(self, encoders: Encoders) -> None:
+        self._encoders = encoders
+        self._on_gpu = encoders.device.type == "cuda"
+        self._seconds = 0.0
+        self._spans: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def __call__(self, clips: Sequence[PreparedClip]) -> tuple[Tensor, Tensor, Callable[[], None]]:
+        """Encode B clips.
+
+        Returns:
+            visual (B, L, S, D) and audio (B, D) in host memory, and a function that returns when they are there.
+        """
+        pixels = self._gather([torch.from_numpy(clip.pixels) for clip in clips])  # (B, T, 3, H, W)
+        fbank = self._gather([torch.from_numpy(clip.fbank) for clip in clips])  # (B, F, M)
+        if not self._on_gpu:
+            started = time.perf_counter()
+            visual, audio = self._encoders.visual.encode(pixels), self._encoders.audio.encode(fbank)
+            visual, audio = visual.cpu(), audio.cpu()
+            self._seconds += time.perf_counter() - started
+            return visual, audio, lambda: None
+        with torch.cuda.device(self._encoders.device):
+            return self._encode_on_gpu(pixels, fbank)
+
+    def _encode_on_gpu(self, pixels: Tensor, fbank: Tensor) -> tuple[Tensor, Tensor, Callable[[], None]]:
+        begun, ended, arrived = (torch.cuda.Event(enable_timing=True) for _ in range(3))
+        begun.record()
+        visual = self._encoders.visual.encode(pixels.to(self._encoders.device, non_blocking=True))
+        audio = self._encoders.audio.encode(fbank.to(self._encoders.device, non_blocking=True))
+        ended.record()
+        self._spans.append((begun, ended))
+        host = [torch.empty_like(features, device="cpu", pin_memory=True) for features in (visual, audio)]
+        for target, features in zip(host, (visual, audio), strict=True):
+            target.copy_(features, non_blocking=True)
+        arrived.record()
+        return host[0], host[1], arrived.synchronize
+
+    def _gather(self, rows: Sequence[Tensor]) -> Tensor:
+        """Stack rows, in page-locked memory where a GPU is to fetch them."""
+        out = torch.empty((len(rows), *rows[0].shape), dtype=rows[0].dtype, pin_memory=self._on_gpu)
+        return torch.stack(list(rows), out=out)
+
+    def seconds(self) -> float:
+        """Time that the encoders took so far."""
+        if self._spans:
+            torch.cuda.synchronize(self._encoders.device)
+            self._seconds += sum(begun.elapsed_time(ended) for begun, ended in self._spans) / 1000
+            self._spans.clear()
+        return self._seconds

@@ -1,0 +1,148 @@
+"""`avcil-extract plan`: what a run would take, measured on a few clips; nothing is written."""
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from ..cache import Fingerprint, bytes_per_clip, read_quarantine, scan
+from ..errors import InputError
+from . import assembly
+from .clips import in_words, limited, locate
+from .config import ExtractionConfig
+from .pipeline import BatchEncoder, Encoders, Pace
+from .preparation import PreparedClip
+from .progress import in_words as duration
+from .recipes import ClipPreparation, recipe
+from .run import clips_of, pace_of
+from .selection import shard_plans
+from .workers import DecodingPool, Job
+
+SAMPLE = 8
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds a clip, on a sample."""
+
+    clips: int
+    """Clips that could be decoded."""
+    refused: int
+    """Clips that could not."""
+    decoding: float
+    """One clip in one decoding process."""
+    encoding: float
+    """One clip on the device, in a batch."""
+
+    def clips_per_second(self, pace: Pace, *, beside_encoders: bool, processors: int) -> float:
+        """What a whole run should reach.
+
+        Beside a GPU, decoding and encoding overlap and the slower one counts. Where both share the
+        processors, their work adds up.
+        """
+        if beside_encoders:
+            return 1 / (self.encoding + self.decoding / processors)
+        return 1 / max(self.encoding, self.decoding / min(pace.workers, processors))
+
+
+def measure(encoders: Encoders, preparation: ClipPreparation, pace: Pace, sample: Sequence[Job]) -> Measured:
+    """Decode the sample one after the other in one child, then encode it twice, the second time by the clock."""
+    seconds = 0.0
+    clips: list[PreparedClip] = []
+    with DecodingPool(preparation, workers=1, timeout=pace.clip_timeout) as pool:
+        list(pool.read_all(sample[:1], ahead=1))  # starts the child
+        for job in sample:
+            started = time.perf_counter()
+            [outcome] = pool.read_all([job], ahead=1)
+            seconds += time.perf_counter() - started
+            if outcome.clip is not None:
+                clips.append(outcome.clip)
+    if not clips:
+        raise InputError(f"none of {len(sample)} sample clips can be decoded; the last one: {outcome.words}")
+    batch = (clips * math.ceil(pace.batch_size / len(clips)))[: pace.batch_size]
+    encode = BatchEncoder(encoders)
+    encode(batch)[2]()
+    before = encode.seconds()
+    encode(batch)[2]()
+    encoding = (encode.seconds() - before) / len(batch)
+    return Measured(len(clips), len(sample) - len(clips), seconds / len(sample), encoding)
+
+
+def plan(config: ExtractionConfig, console: Console) -> list[str]:
+    """Find the clips, measure a sample, and return the lines to print.
+
+    Raises:
+        InputError: as `run.run` does, for what it would refuse.
+    """
+    manifest, located = locate(config)
+    lines = [in_words(manifest, located)]
+    encoders, precision = assembly.load_encoders(
+        config.video_encoder,
+        config.audio_encoder,
+        device=config.device,
+        precision=config.precision,
+        random_weights=config.random_weights,
+        cache=config.cache,
+    )
+    lines += assembly.describe(encoders, precision)
+    how = recipe(config.recipe, manifest.name)
+    pace = pace_of(config, encoders)
+    have, quarantined = held(config.cache, assembly.fingerprint(encoders, how, config.store))
+    if config.retry_quarantined:
+        quarantined = frozenset()
+    found = limited(located, config.limit)
+    plans = shard_plans(manifest.clips, found, have=have, quarantined=quarantined, shard_size=config.shard_size)
+    jobs = [job for shard in plans for job in shard.jobs]
+    if have or quarantined:
+        lines.append(f"in the cache: {len(have)}, quarantined before: {len(quarantined)}")
+    if not jobs:
+        return [*lines, "nothing to do"]
+    shapes = encoders.visual.feature_shape, encoders.audio.feature_shape
+    size = bytes_per_clip(config.store, *shapes)
+    lines.append(
+        f"to do: {clips_of(plans)} clips in {len(plans)} shards, {in_bytes(size * len(jobs))} as {config.store} "
+        f"({in_bytes(size)} a clip: {' x '.join(map(str, shapes[0]))} and {shapes[1][0]})"
+    )
+    if config.cache is not None:
+        place = next(path for path in (config.cache.resolve(), *config.cache.resolve().parents) if path.exists())
+        lines.append(f"free at {config.cache}: {in_bytes(shutil.disk_usage(place).free)}")
+    chosen = [jobs[i * len(jobs) // min(SAMPLE, len(jobs))] for i in range(min(SAMPLE, len(jobs)))]
+    with console.status(f"measuring {len(chosen)} clips"):
+        measured = measure(encoders, assembly.prepare(encoders, how, config.missing_audio), pace, chosen)
+    rate = measured.clips_per_second(
+        pace, beside_encoders=encoders.device.type == "cpu", processors=os.cpu_count() or 1
+    )
+    lines.append(
+        f"measured on {len(chosen)} clips: {measured.decoding:.3g} s a clip to decode ({pace.workers} at once), "
+        f"{measured.encoding:.3g} s to encode (batches of {pace.batch_size})"
+    )
+    if measured.refused:
+        lines.append(f"of these {measured.refused} would be quarantined")
+    lines.append(f"in all about {duration(len(jobs) / rate)}, {rate:.3g} clips/s")
+    return lines
+
+
+def held(cache: Path | None, fingerprint: Fingerprint) -> tuple[frozenset[str], frozenset[str]]:
+    """Ids in the cache and in its quarantine, if there is one; `InputError` where it was made in another way."""
+    if cache is None or not (cache / "cache.json").exists():
+        return frozenset(), frozenset()
+    contents = scan(cache)
+    differences = fingerprint.differences(contents.description.fingerprint)
+    if differences:
+        raise InputError(f"{cache} was made in another way ({'; '.join(differences[:4])}): give another directory")
+    have = frozenset(clip for record in contents.shards for clip in record.ids)
+    return have, frozenset(read_quarantine(cache))
+
+
+def in_bytes(count: float) -> str:
+    """Bytes in words: "1.5 MB", "230 GB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

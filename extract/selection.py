@@ -1,0 +1,50 @@
+"""Which clips are left to do, and which shard each of them goes to."""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..manifests import Clip
+from .workers import Job
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """Clips that are to become one shard."""
+
+    name: str
+    jobs: tuple[Job, ...]
+    """In the order of the manifest."""
+
+
+def shard_plans(
+    clips: Sequence[Clip],
+    found: Mapping[str, Path],
+    *,
+    have: Collection[str],
+    quarantined: Collection[str],
+    shard_size: int,
+) -> list[ShardPlan]:
+    """Group what is left to do by position in the manifest.
+
+    A clip's group is its place in the manifest divided by `shard_size`, so it does not depend on what has
+    been done or is missing. The shard's name tells the group and the clips that the cache lacks of it,
+    quarantined ones included: a shard that was removed is made again under the name it had, and no name
+    comes up twice in a cache.
+
+    Args:
+        clips: all clips of the manifest.
+        found: files of those that have one.
+        have: ids in the cache.
+        quarantined: ids to leave alone.
+        shard_size: clips a group.
+    """
+    plans = []
+    for group, start in enumerate(range(0, len(clips), shard_size)):
+        lacking = [clip.id for clip in clips[start : start + shard_size] if clip.id in found and clip.id not in have]
+        jobs = tuple(Job(clip, found[clip]) for clip in lacking if clip not in quarantined)
+        if jobs:
+            digest = hashlib.sha256("\n".join(lacking).encode()).hexdigest()
+            plans.append(ShardPlan(f"shard-{group:05d}-{digest[:8]}", jobs))
+    return plans
