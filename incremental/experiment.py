@@ -36,6 +36,7 @@ from .randomness import seeded_initialisation
 from .reader import ClipReader
 from .residence import Residence, Visual
 from .rundir import Keeper, RunDirectory
+from .teacher import SMALLEST_BATCH
 from .trainer import Progress, Trainer, predictions_of
 
 VISUAL_OF: dict[Modality, Visual] = {"audio-visual": "tokens", "visual": "mean", "audio": "none"}
@@ -135,7 +136,7 @@ def load_data(config: RunConfig, problem: Problem) -> Data:
         device=device,
         dtype=dtype,
         visual=VISUAL_OF[config.modality],
-        largest_batch=max(config.batch_size + config.memory_batch_size, config.evaluation_batch_size),
+        largest_batch=max(config.batch_size + config.memory_batch_size, config.evaluation_batch_size, SMALLEST_BATCH),
         gigabytes=config.residence_gigabytes,
     )
     lost = tuple(clip for clip in manifest.clips if clip.id not in held)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from avcil.cache import CacheWriter, Fingerprint
+from avcil.incremental.clips import Clips
 from avcil.incremental.config import configure
 from avcil.incremental.experiment import Data, load_data, load_problem, run_once
 from avcil.incremental.methods import find_method
@@ -23,7 +24,7 @@ METHODS = ("fine-tuning", "lwf", "icarl-nme", "icarl-fc", "ss-il", "afc-nme", "a
 WITH_TEACHER = ("lwf", "icarl-nme", "icarl-fc", "ss-il", "afc-nme", "afc-lsc", "av-cil")
 SHAPE = (2, 3, 8)
 """(L, S, D) of the visual features."""
-AUDIO = 6
+AUDIO = 16
 
 Counts = Mapping[str, int]
 FACTS = {"visual_encoder": {"name": "synthetic", "random_weights": 0}, "storage": "float32"}
@@ -188,3 +189,8 @@ class TableSource:
         if audio is not None:
             self.audio_reads += numbers
             audio[: len(numbers)] = self.audio[numbers]
+
+
+def plain_batch(clips: int) -> Clips:
+    """A batch of `clips` clips, audio only."""
+    return Clips(torch.arange(clips), torch.arange(clips) % 3, torch.randn(clips, AUDIO, generator=generator(0, clips)))
