@@ -13,12 +13,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 
 from .contents import SHARDS, Contents, scan
 from .durable import sha256_of
 from .layout import FORMAT_VERSION, SHARD_FORMAT, Place, ShardRecord
-from .storage import StorageType, storage_type
+from .storage import all_finite
 from .transfer import usable_cores
 
 MOST_THREADS = 4
@@ -107,7 +106,6 @@ def _check_shard(contents: Contents, record: ShardRecord) -> Iterator[Problem]:
 
 def _check_clips(descriptor: int, record: ShardRecord) -> Iterator[Problem]:
     """Each clip's checksum and finiteness, by the offsets of the record."""
-    kind = storage_type(record.storage)
     crc32_place, id_place = record.datasets["crc32"], record.datasets["id"]
     for row, clip in enumerate(record.ids):
         expected = int(np.frombuffer(_row_bytes(descriptor, crc32_place, row), "<u4")[0])
@@ -115,7 +113,7 @@ def _check_clips(descriptor: int, record: ShardRecord) -> Iterator[Problem]:
         for place in record.features:
             data = _row_bytes(descriptor, place, row)
             crc32 = zlib.crc32(data, crc32)
-            finite = finite and _all_finite(data, place, kind)
+            finite = finite and all_finite(np.frombuffer(data, place.dtype))
         if crc32 != expected:
             yield Problem(record.name, clip, "its features do not have the checksum they were written with")
         elif not finite:
@@ -133,14 +131,6 @@ def _row_bytes(descriptor: int, place: Place, row: int) -> bytes:
             raise OSError(None, "it ends early")
         data += more
     return data
-
-
-def _all_finite(data: bytes, place: Place, kind: StorageType) -> bool:
-    values = np.frombuffer(data, place.dtype)
-    if values.dtype.kind == "u":
-        bits = torch.from_numpy(values.copy()).view(kind.bits_dtype)
-        return bool(torch.isfinite(bits).all())
-    return bool(np.isfinite(values).all())
 
 
 def _check_structure(path: Path, record: ShardRecord) -> Iterator[Problem]:

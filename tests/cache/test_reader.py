@@ -191,3 +191,15 @@ def test_a_new_shard_is_seen_when_the_cache_is_opened_again(known):
         assert "late" not in first
         assert first.read(known.ids).visual.shape[0] == 7  # reading goes on beside the writer
     assert "late" in FeatureCache(known.directory)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("storage", STORAGE_TYPES)
+@pytest.mark.parametrize("dtype", [None, torch.float32, torch.bfloat16])
+def test_reading_to_a_gpu_gives_what_reading_to_memory_gives(make_cache, storage, dtype):
+    known = make_cache(storage, sizes=(30, 40))  # more than one portion
+    cache = FeatureCache(known.directory)
+    here, there = cache.read(known.ids, dtype=dtype), cache.read(known.ids, dtype=dtype, device="cuda")
+    assert there.visual.device.type == "cuda"
+    assert torch.equal(there.visual.cpu(), here.visual)
+    assert torch.equal(there.audio.cpu(), here.audio)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from avcil.cache import STORAGE_TYPES, NotStorable, bytes_per_clip
-from avcil.cache.storage import from_stored, quantise, storage_type, to_stored
+from avcil.cache.storage import all_finite, from_stored, quantise, storage_type, to_stored
 from avcil.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,18 +75,42 @@ def test_values_that_are_not_finite_are_refused(name, bad):
 @given(arrays(np.float32, (3, 8), elements=st.floats(-1e6, 1e6, width=32)))
 @settings(max_examples=50, deadline=None)
 def test_int8_is_within_half_a_step_of_each_tokens_scale(tokens):
-    values, scale = (part.numpy() for part in quantise(torch.from_numpy(tokens)))
+    values, scale = quantise(tokens)
+    assert scale is not None
     assert values.dtype == np.int8
     assert values.min() >= -127
-    np.testing.assert_allclose(scale, np.abs(tokens).max(axis=1) / 127, rtol=1e-6)
+    largest = np.abs(tokens).max(axis=1)
+    assert (scale == np.where(largest / np.float32(127) < 2.0**-126, 0, largest / np.float32(127))).all()
     error = np.abs(values.astype(np.float64) * scale[:, None].astype(np.float64) - tokens)
-    assert (error <= scale[:, None] * 0.5001 + 1e-44).all()
+    assert (error <= np.where(scale > 0, scale * 0.5001, 127 * 2.0**-126)[:, None]).all()
 
 
 def test_int8_by_hand():
-    values, scale = quantise(torch.tensor([[127.0, -63.5, 0.4, 0.6], [0.0, 0.0, 0.0, 0.0], [1e-45, 0.0, 0.0, 0.0]]))
+    tokens = np.array([[127.0, -63.5, 0.4, 0.6], [0.0, 0.0, 0.0, 0.0], [1e-45, 0.0, 0.0, 0.0]], np.float32)
+    values, scale = quantise(tokens)
+    assert scale is not None
     assert values.tolist() == [[127, -64, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]  # -63.5 is a tie: to even
     assert scale.tolist() == [1.0, 0.0, 0.0]
+
+
+def test_more_values_than_torch_converts_at_once():
+    features = torch.randn(2, 5, 8191, generator=torch.Generator().manual_seed(2))
+    stored = to_stored(features.transpose(0, 1), storage_type("float16"), "features")  # and not contiguous
+    assert stored.values.tobytes() == features.numpy().transpose(1, 0, 2).astype(np.float16).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "unsigned"), [("float16", np.uint16), ("bfloat16", np.uint16), ("float32", np.uint32)]
+)
+def test_finite_is_told_as_torch_tells_it(name, unsigned):
+    kind = storage_type(name)
+    width = np.dtype(unsigned).itemsize * 8
+    high = np.arange(2**16, dtype=np.uint64) << (width - 16)  # every sign, exponent and leading bit
+    bits = np.concatenate([high, high + 1]).astype(unsigned).view(kind.file_dtype)
+    expected = torch.isfinite(torch.from_numpy(bits.copy()).view(kind.bits_dtype))
+    assert [all_finite(bits[index : index + 1]) for index in range(len(bits))] == expected.tolist()
+    assert not all_finite(bits)
+    assert all_finite(bits[expected.numpy()])
 
 
 @pytest.mark.parametrize("result", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
