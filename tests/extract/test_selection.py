@@ -1,0 +1,57 @@
+"""Which clips are left, and the shard each goes to."""
+
+import hashlib
+from pathlib import Path
+
+from avcil.extract.selection import shard_plans
+from avcil.manifests import Clip
+
+CLIPS = [Clip(name, "x", "train") for name in "abcdefgh"]
+FOUND = {name: Path(f"{name}.mp4") for name in "abcdefgh" if name != "e"}
+
+
+def plans(have="", quarantined="", size=3, found=FOUND):
+    return shard_plans(CLIPS, found, have=set(have), quarantined=set(quarantined), shard_size=size)
+
+
+def ids(plans):
+    return ["".join(job.id for job in plan.jobs) for plan in plans]
+
+
+def test_groups_go_by_position_whatever_is_missing_or_done():
+    assert ids(plans()) == ["abc", "df", "gh"]
+    assert ids(plans(have="abf")) == ["c", "d", "gh"]
+    assert ids(plans(have="abc")) == ["df", "gh"]
+    assert ids(plans(have="abcdfgh")) == []
+
+
+def test_names_tell_the_group_and_the_clips_that_are_lacking():
+    first = plans()[0]
+    assert first.name == "shard-00000-" + hashlib.sha256(b"a\nb\nc").hexdigest()[:8]
+    assert [plan.name[:11] for plan in plans(have="abc")] == ["shard-00001", "shard-00002"]
+    assert first.jobs[1].path == Path("b.mp4")
+
+
+def test_a_shard_removed_is_made_again_under_its_name_though_a_clip_was_quarantined_since():
+    # The first run met all of a, b, c; b turned out to be broken. Then the shard is removed.
+    [again, *_] = plans(quarantined="b")
+    assert again.name == plans()[0].name
+    assert ids([again]) == ["ac"]
+
+
+def test_a_clip_tried_again_later_gets_a_shard_of_another_name():
+    [again, *_] = plans(have="ac")
+    assert ids([again]) == ["b"]
+    assert again.name != plans()[0].name
+
+
+def test_a_group_of_quarantined_clips_is_no_shard():
+    assert ids(plans(quarantined="abc")) == ["df", "gh"]
+
+
+def test_a_limited_run_and_the_full_one_after_it_do_not_clash():
+    limited = plans(found=dict(list(FOUND.items())[:2]))
+    assert ids(limited) == ["ab"]
+    rest = plans(have="ab")
+    assert ids(rest)[0] == "c"
+    assert limited[0].name != rest[0].name
