@@ -1,5 +1,6 @@
 """The teacher asked once and looked up says, to the last bit, what it says when it is asked in every step."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Classes of 5 to 8 clips, so that batches and blocks do not come out even."""
-    return synthetic.make(
-        tmp_path_factory.mktemp("data"), counts=lambda label: {"train": 5 + label % 4, "val": 2, "test": 3}
-    )
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @given(st.integers(0, 300), st.integers(1, 130))
@@ -91,8 +87,9 @@ def changed_by_looking_up(made: Made, tmp_path: Path, method: str, **given: Any)
 
 
 @pytest.mark.parametrize("method", WITH_TEACHER)
-def test_looking_up_changes_no_bit_of_a_run(made: Made, tmp_path: Path, method: str):
-    assert changed_by_looking_up(made, tmp_path, method) == []
+def test_looking_up_changes_no_bit_of_a_run(made: Made, tmp_path: Path, method: str, reference: Callable[[str], Path]):
+    synthetic.run(made, method, tmp_path / "each-step", teacher="each-step")
+    assert synthetic.differing(reference(method), tmp_path / "each-step") == []
 
 
 @pytest.mark.parametrize("given", [{"attention_distillation": "grad-cam"}, {"kl_direction": "student-teacher"}])
@@ -105,6 +102,7 @@ def test_nor_with_the_other_ways_of_afc(made: Made, tmp_path: Path, given: dict[
     assert changed_by_looking_up(made, tmp_path, "afc-lsc", **given) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["audio", "visual"])
 @pytest.mark.parametrize("method", [name for name in WITH_TEACHER if name != "av-cil"])
 def test_nor_with_one_modality(made: Made, tmp_path: Path, method: str, modality: str):
@@ -134,10 +132,9 @@ def test_nor_at_full_width_with_batches_of_odd_sizes(tmp_path: Path, method: str
 
 @pytest.mark.parametrize("room_for", ["nothing", "logits"])
 def test_answers_that_do_not_fit_are_asked_in_every_step(
-    made: Made, tmp_path: Path, room_for: str, monkeypatch: pytest.MonkeyPatch
+    made: Made, tmp_path: Path, room_for: str, monkeypatch: pytest.MonkeyPatch, reference: Callable[[str], Path]
 ):
     """With room for the logits but not for the attention maps the two ways are mixed; still no bit changes."""
-    synthetic.run(made, "av-cil", tmp_path / "kept")
     budget = 1 if room_for == "nothing" else 30 * 4 * 4
     tables = []
 
@@ -149,7 +146,7 @@ def test_answers_that_do_not_fit_are_asked_in_every_step(
     monkeypatch.setattr(trainer, "Teacher", Watched)
     synthetic.run(made, "av-cil", tmp_path / "not kept")
     assert tables == [(room_for == "logits", False)] * 2
-    assert synthetic.differing(tmp_path / "kept", tmp_path / "not kept") == []
+    assert synthetic.differing(reference("av-cil"), tmp_path / "not kept") == []
 
 
 @pytest.mark.parametrize("teacher", ["once", "each-step"])
