@@ -46,7 +46,7 @@ def assert_reads(path, expected):
 
 
 def test_what_np_save_writes(tmp_path):
-    np.save(tmp_path / "a.npy", features(2500))  # type: ignore[arg-type]  # more than one batch of items
+    np.save(tmp_path / "a.npy", features(2500))  # more than one batch of items
     assert_reads(tmp_path / "a.npy", features(2500))
 
 
