@@ -11,7 +11,7 @@ import torch
 from avcil.incremental.clips import ClipTable
 from avcil.incremental.config import RunConfig
 from avcil.incremental.heads import Modality, Widths
-from avcil.incremental.method import Method
+from avcil.incremental.method import Context, Method
 from avcil.incremental.randomness import seeded_initialisation
 from avcil.incremental.reader import ClipReader
 from avcil.incremental.residence import Residence
@@ -126,9 +126,11 @@ class RecordingTrainer(Trainer):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, report=self._record, **options)
         self.recorded: list[RecordedTask] = []
+        self._task = 0
 
     def _epoch(self, epoch: int, *args: Any) -> dict[str, float]:
-        if len(self.recorded) < self.method.task.number:
+        if self._task != self.method.task.number:
+            self._task = self.method.task.number
             teacher = args[-2]
             asked = None if teacher is None else copy_of(teacher.method.state_dict())
             self.recorded.append(RecordedTask(copy_of(self.method.state_dict()), asked))
@@ -178,6 +180,17 @@ def make_trainer(
     with seeded_initialisation(config.seed, "heads"):
         method = kind(kind.Settings(**(settings or {})), problem.widths, config.modality)
     return RecordingTrainer(config, problem.table, method, ClipReader(residence, problem.table.labels))
+
+
+def nudge(method: Method, context: Context) -> None:
+    """Move every part of the heads but the classifier a little, from the second task on."""
+    if method.task.number == 1:
+        return
+    draw = context.generator("nudge")
+    with torch.no_grad():
+        for name, weight in method.heads.named_parameters():
+            if not name.startswith("classifier"):
+                weight += 0.05 * torch.randn(weight.shape, generator=draw)
 
 
 @dataclass(frozen=True)
