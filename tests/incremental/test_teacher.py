@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
