@@ -242,9 +242,7 @@ class _AttentionPool(torch.autograd.Function):
         rows: Tensor,
         maps_from: int | None,
     ) -> Pooled:
-        pooled, log_temporal, log_spatial, kept = _forward(
-            store, rows, gate, weight, bias, maps_from, keep=True
-        )
+        pooled, log_temporal, log_spatial, kept = _forward(store, rows, gate, weight, bias, maps_from, keep=True)
         assert kept is not None
         ctx.save_for_backward(store, rows, gate, pooled, log_temporal, *kept)
         ctx.maps_from = maps_from
@@ -252,7 +250,7 @@ class _AttentionPool(torch.autograd.Function):
         return pooled, log_temporal, log_spatial
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, d_pooled: Tensor | None, d_log_temporal: Tensor | None, d_log_spatial: Tensor | None
     ) -> tuple[Tensor | None, ...]:

@@ -1,0 +1,307 @@
+"""Audio-guided attention pooling on an NVIDIA card: Triton kernels, forward and backward.
+
+Shapes: B clips, L time slices, S tokens, D channels; M = B - maps_from clips whose spatial attention is wanted.
+Formulas and names are those of `cpu.py`.
+
+Forward is one program for each clip, slice and block of channels: it projects the slice's tokens block by block
+and sums e, e P and e x over them, so that no array of the batch's size is written but P, where backward will
+need it, and the maps asked for. A second, small kernel does the temporal softmax and the pooling over slices.
+Backward reads P, writes the gradient of the projection's argument in the type of the products, and multiplies it
+with the tokens where they lie in the store. Sums are taken in a fixed order, so results repeat to the last bit;
+nothing waits for the device and no shape depends on data, so the calls can be captured in a CUDA graph.
+
+Tested through Triton's interpreter, which takes CPU tensors when TRITON_INTERPRET=1 is set before Triton is
+imported, and compiled for compute capability 9.0; it has not been timed on a card. Where room is left: 196 tokens
+fill 77% of the rows of two blocks of 128, and tiles are loaded by pointers rather than by the tensor memory
+accelerator.
+"""
+
+import contextlib
+import functools
+import math
+import os
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .triton_kernels import (
+    slice_backward,
+    slice_forward,
+    temporal_backward,
+    temporal_forward,
+    weight_backward,
+)
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+Pooled = tuple[Tensor, Tensor, Tensor | None]
+
+
+def attention_pool_triton(
+    store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, maps_from: int | None
+) -> Pooled:
+    """Pooled tokens and log attention maps; arguments as `attention_pool` has checked them.
+
+    Nothing is kept for backward where no gradient is wanted. bfloat16 and float16 stores are multiplied in
+    bfloat16; float32 ones as `torch.set_float32_matmul_precision` says, exactly by default. All sums are float32.
+    """
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (gate, weight, bias)):
+        pooled, log_temporal, log_spatial = _AttentionPool.apply(gate, weight, bias, store, rows, maps_from)
+        return pooled, log_temporal, log_spatial
+    pooled, log_temporal, log_spatial, _ = _forward(store, rows, gate, weight, bias, maps_from, keep=False)
+    return pooled, log_temporal, log_spatial
+
+
+class _Kept(NamedTuple):
+    """What forward leaves for backward."""
+
+    projected: Tensor  # (B, L, S, D) P, in the type of the products
+    normaliser: Tensor  # (B, L, D) Z
+    score: Tensor  # (B, L, D) q
+    slice_pooled: Tensor  # (B, L, D) r
+
+
+# Asked for by name, since Triton warns that its default will change: a multiplication and an addition are one.
+_FUSED = {} if INTERPRETED else {"enable_fp_fusion": True}
+
+
+class _Tiling(NamedTuple):
+    """Types of the products and sizes of their blocks."""
+
+    types: dict[str, Any]
+    rows: int
+    columns: int
+    depth: int
+    launch: dict[str, int]
+
+
+def _tiling(store: Tensor) -> _Tiling:
+    half = store.dtype != torch.float32
+    operand = tl.bfloat16 if half else tl.float32
+    exact = half or torch.get_float32_matmul_precision() == "highest"
+    types = {
+        "OPERAND": operand,
+        # The interpreter multiplies bfloat16's bit patterns; products of bfloat16 are exact in float32 anyway.
+        "DOT": tl.float32 if INTERPRETED else operand,
+        "PRECISION": "ieee" if exact else "tf32",
+    }
+    if INTERPRETED:
+        return _Tiling(types, 16, 16, 16, {})
+    memory = _properties(store.device).shared_memory_per_block_optin
+    # 196 tokens fill a block of 256 rows as well as two of 128, and the weight is then read once. Where it fits.
+    tall = half and memory >= 200 * 1024 and store.shape[2] % 256 > 128
+    rows = 256 if tall else 128
+    stages = 4 if memory >= 160 * 1024 else 3
+    return _Tiling(types, rows, 128, 64 if half else 32, {"num_warps": 8, "num_stages": stages, **_FUSED})
+
+
+@functools.cache
+def _properties(device: torch.device) -> Any:
+    return torch.cuda.get_device_properties(device)
+
+
+def _on(store: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Triton starts kernels on the current card: make it the store's."""
+    return torch.cuda.device(store.device) if store.is_cuda else contextlib.nullcontext()
+
+
+def _forward(
+    store: Tensor,
+    rows: Tensor,
+    gate: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    maps_from: int | None,
+    *,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor | None, _Kept | None]:
+    batch, (_, slices, tokens, channels) = len(rows), store.shape
+    tiling = _tiling(store)
+    products = torch.float32 if store.dtype == torch.float32 else torch.bfloat16
+    pooled = gate.new_empty((batch, channels))
+    log_temporal = gate.new_empty((batch, slices, channels))
+    log_spatial = None
+    if maps_from is not None:
+        log_spatial = gate.new_empty((batch - maps_from, slices, tokens, channels))
+    per_slice = gate.new_empty((3, batch, slices, channels))
+    kept = _Kept(gate.new_empty((batch if keep else 0, slices, tokens, channels), dtype=products), *per_slice)
+    gate, bias = gate.contiguous(), bias.contiguous()
+    if batch:
+        with _on(store):
+            slice_forward[(batch * slices * _blocks(channels, tiling.columns),)](
+                store,
+                rows.contiguous(),
+                gate,
+                weight.to(products).contiguous(),
+                bias,
+                *kept,
+                log_spatial if log_spatial is not None else pooled,
+                0 if maps_from is None else maps_from,
+                L=slices,
+                S=tokens,
+                D=channels,
+                KEEP=keep,
+                MAPS=log_spatial is not None,
+                **tiling.types,
+                BLOCK_S=tiling.rows,
+                BLOCK_D=tiling.columns,
+                BLOCK_K=tiling.depth,
+                BLOCK_MAP=16,
+                **tiling.launch,
+            )
+            block = _small_block(channels)
+            temporal_forward[(batch, _blocks(channels, block))](
+                gate,
+                kept.score,
+                kept.slice_pooled,
+                pooled,
+                log_temporal,
+                L=slices,
+                D=channels,
+                BLOCK_L=triton.next_power_of_2(slices),
+                BLOCK_D=block,
+                **_FUSED,
+            )
+    return pooled, log_temporal, log_spatial, kept if keep else None
+
+
+def _backward(
+    store: Tensor,
+    rows: Tensor,
+    gate: Tensor,
+    maps_from: int | None,
+    kept: _Kept,
+    pooled: Tensor,
+    log_temporal: Tensor,
+    d_pooled: Tensor,
+    d_log_temporal: Tensor,
+    d_log_spatial: Tensor | None,
+    *,
+    for_weight: bool,
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Gradients of gate (B, D), weight (D, D) if asked for, and bias (D,)."""
+    batch, (_, slices, tokens, channels) = len(rows), store.shape
+    tiling = _tiling(store)
+    rows, gate = rows.contiguous(), gate.contiguous()
+    by_p, by_x, offset, d_gate_by_slice, d_bias_by_slice = gate.new_empty((5, batch, slices, channels))
+    d_gate = torch.empty_like(gate)
+    d_pre = torch.empty_like(kept.projected)
+    # Enough programs to fill the card about four times over, however few blocks dW has.
+    out_blocks = _blocks(channels, tiling.rows) * _blocks(channels, tiling.columns)
+    processors = 1 if INTERPRETED else _properties(store.device).multi_processor_count
+    shares = max(1, min(batch, _blocks(4 * processors, out_blocks)))
+    d_weight = gate.new_empty((shares if for_weight and batch else 0, channels, channels))
+    if batch:
+        block = _small_block(channels)
+        with _on(store):
+            temporal_backward[(batch, _blocks(channels, block))](
+                gate,
+                *kept[1:],
+                pooled,
+                log_temporal,
+                d_pooled.contiguous(),
+                d_log_temporal.contiguous(),
+                by_p,
+                by_x,
+                offset,
+                d_gate,
+                L=slices,
+                D=channels,
+                BLOCK_L=triton.next_power_of_2(slices),
+                BLOCK_D=block,
+                **_FUSED,
+            )
+            slice_backward[(batch * slices, _blocks(channels, block))](
+                store,
+                rows,
+                gate,
+                kept.projected,
+                kept.normaliser,
+                by_p,
+                by_x,
+                offset,
+                d_log_spatial.contiguous() if d_log_spatial is not None else pooled,
+                d_pre,
+                d_gate_by_slice,
+                d_bias_by_slice,
+                0 if maps_from is None else maps_from,
+                L=slices,
+                S=tokens,
+                D=channels,
+                MAPS=d_log_spatial is not None,
+                OPERAND=tiling.types["OPERAND"],
+                BLOCK_S=16,
+                BLOCK_D=block,
+                **_FUSED,
+            )
+            if for_weight:
+                weight_backward[(out_blocks, shares)](
+                    store,
+                    rows,
+                    d_pre,
+                    d_weight,
+                    batch,
+                    TOKENS=slices * tokens,
+                    D=channels,
+                    **tiling.types,
+                    BLOCK_OUT=tiling.rows,
+                    BLOCK_IN=tiling.columns,
+                    BLOCK_T=tiling.depth,
+                    **tiling.launch,
+                )
+    d_gate += d_gate_by_slice.sum(1)
+    return d_gate, d_weight.sum(0) if for_weight else None, d_bias_by_slice.sum((0, 1))
+
+
+def _blocks(size: int, block: int) -> int:
+    return math.ceil(size / block)
+
+
+def _small_block(channels: int) -> int:
+    """Channels a program of the kernels without products takes."""
+    return 16 if INTERPRETED else min(128, int(triton.next_power_of_2(channels)))
+
+
+class _AttentionPool(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        gate: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        store: Tensor,
+        rows: Tensor,
+        maps_from: int | None,
+    ) -> Pooled:
+        pooled, log_temporal, log_spatial, kept = _forward(store, rows, gate, weight, bias, maps_from, keep=True)
+        assert kept is not None
+        ctx.save_for_backward(store, rows, gate, pooled, log_temporal, *kept)
+        ctx.maps_from = maps_from
+        ctx.set_materialize_grads(False)
+        return pooled, log_temporal, log_spatial
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, d_pooled: Tensor | None, d_log_temporal: Tensor | None, d_log_spatial: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        store, rows, gate, pooled, log_temporal, *kept = ctx.saved_tensors
+        for_gate, for_weight, for_bias = ctx.needs_input_grad[:3]
+        d_gate, d_weight, d_bias = _backward(
+            store,
+            rows,
+            gate,
+            ctx.maps_from,
+            _Kept(*kept),
+            pooled,
+            log_temporal,
+            torch.zeros_like(pooled) if d_pooled is None else d_pooled,
+            torch.zeros_like(log_temporal) if d_log_temporal is None else d_log_temporal,
+            d_log_spatial,
+            for_weight=for_weight,
+        )
+        return (d_gate if for_gate else None, d_weight, d_bias if for_bias else None, None, None, None)
