@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from ..clips import Clips, Task
@@ -188,5 +189,7 @@ def _centres(features: Tensor, count: int, generator: torch.Generator) -> Tensor
     """`count` k-means centres of features (n, D); with fewer clips than that, centres repeat. (count, D)."""
     clusters = min(count, len(features))
     seed = int(torch.randint(2**31, (), generator=generator))
-    found = KMeans(clusters, n_init=1, random_state=seed).fit(features.numpy()).cluster_centers_
+    # Three threads or more would add their parts of a centre in the order in which they come: other bits each time.
+    with threadpool_limits(1):
+        found = KMeans(clusters, n_init=1, random_state=seed).fit(features.numpy()).cluster_centers_
     return torch.from_numpy(found).float()[torch.arange(count) % clusters]

@@ -8,13 +8,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from avcil.cache import CacheWriter, Fingerprint
 from avcil.incremental.clips import Clips
-from avcil.incremental.config import configure
+from avcil.incremental.config import RunConfig, configure
 from avcil.incremental.experiment import Data, load_data, load_problem, run_once
+from avcil.incremental.method import Method
 from avcil.incremental.methods import find_method
 from avcil.incremental.randomness import generator
 from avcil.incremental.trainer import Progress
@@ -118,14 +119,23 @@ SETTINGS: dict[str, Any] = {
 """Of a small run."""
 
 
-def prepare(made: Made, method: str, **given: Any) -> tuple[Any, Any, Any, Data]:
-    """Method, configuration, settings and loaded data of a run."""
+class Prepared(NamedTuple):
+    """What `run_once` and `run_seeds` begin with."""
+
+    kind: type[Method]
+    config: RunConfig
+    settings: Any
+    data: Data
+
+
+def prepare(made: Made, method: str, **given: Any) -> Prepared:
+    """A run with `SETTINGS`, or `given`, its data loaded."""
     where = {"manifest": str(made.manifest), "cache": str(made.cache)}
     values = where | SETTINGS | given
     kind = find_method(method)
     problem = load_problem(values.get("dataset"), values.get("manifest"), values.get("classes"))
     config, settings = configure(kind, problem.protocol, values)
-    return kind, config, settings, load_data(config, problem)
+    return Prepared(kind, config, settings, load_data(config, problem))
 
 
 def run(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+Purpose = tuple[str | int, ...]
 PURPOSES = st.lists(st.one_of(st.text(max_size=8), st.integers(-5, 10**6)), max_size=4).map(tuple)
 
 
@@ -29,7 +30,9 @@ def test_streams_differ_by_seed_and_by_every_word():
 
 
 @given(st.integers(0, 2**40), PURPOSES, st.integers(0, 2**40), PURPOSES)
-def test_two_purposes_share_a_stream_only_if_they_are_the_same(seed: int, one: tuple, other_seed: int, other: tuple):
+def test_two_purposes_share_a_stream_only_if_they_are_the_same(
+    seed: int, one: Purpose, other_seed: int, other: Purpose
+):
     equal = (seed, *one) == (other_seed, *other)
     assert (stream_seed(seed, *one) == stream_seed(other_seed, *other)) == equal
 

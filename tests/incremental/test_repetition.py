@@ -13,11 +13,14 @@ import pytest
 import torch
 from avcil.incremental import experiment
 from avcil.incremental.experiment import run_once, run_seeds
+from avcil.incremental.methods import afc
+from avcil.incremental.randomness import generator
 from avcil.incremental.rundir import RunDirectory
 from avcil.incremental.trainer import Progress
 from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.synthetic import METHODS, Made
 from safetensors.torch import load_file
+from threadpoolctl import threadpool_limits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -185,17 +188,18 @@ def test_killed_for_good_again_and_again(made: Made, tmp_path: Path, method: str
 def test_seeds_share_one_residence_and_each_is_the_run_it_would_be_alone(
     made: Made, tmp_path: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ):
-    *what, data = synthetic.prepare(made, "av-cil")
+    what = synthetic.prepare(made, "av-cil")
+    cache = type(what.data.cache)
     read: list[str] = []
-    read_into = type(data.cache).read_into
+    read_into = cache.read_into
 
-    def noted(cache: Any, ids: Any, visual: Any, audio: Any, **given: Any) -> None:
+    def noted(self: Any, ids: Any, visual: Any, audio: Any, **given: Any) -> None:
         read.extend(ids)
-        read_into(cache, ids, visual, audio, **given)
+        read_into(self, ids, visual, audio, **given)
 
-    monkeypatch.setattr(type(data.cache), "read_into", noted)
-    every = run_seeds(*what, data, tmp_path / "seeds", 3)
-    assert sorted(read) == sorted(data.table.ids)  # each clip once for all three
+    monkeypatch.setattr(cache, "read_into", noted)
+    every = run_seeds(*what, tmp_path / "seeds", 3)
+    assert sorted(read) == sorted(what.data.table.ids)  # each clip once for all three
     assert [metrics["seed"] for metrics in every] == [0, 1, 2]
     assert synthetic.differing(reference("av-cil"), tmp_path / "seeds" / "seed-0") == []
     synthetic.run(made, "av-cil", tmp_path / "alone", seed=2)
@@ -218,9 +222,13 @@ def test_seeds_that_are_finished_are_left_and_a_stopped_one_is_gone_on_with(
     first = (tmp_path / "seeds" / "seed-0" / "metrics.json").read_bytes()
     reports.clear()
     started = []
-    monkeypatch.setattr(
-        experiment, "build_method", lambda *given, build=experiment.build_method: started.append(1) or build(*given)
-    )
+    build = experiment.build_method
+
+    def noted(*given: Any) -> Any:
+        started.append(given[1].seed)
+        return build(*given)
+
+    monkeypatch.setattr(experiment, "build_method", noted)
     every = run_seeds(*what, tmp_path / "seeds", 2, lambda *given: reports.append((given[0], 0, 0)))
     assert started == [1]
     assert {seed for seed, _, _ in reports} == {1}
@@ -235,3 +243,12 @@ def test_weights_on_disk_are_those_after_each_task(made: Made, reference: Refere
         for number in (1, 2, 3)
     ]
     assert [tuple(shape) for shape in shapes] == [(2, 8), (4, 8), (6, 8)]
+
+
+def test_k_means_gives_the_same_bits_whatever_the_threads_do(monkeypatch: pytest.MonkeyPatch):
+    """scikit-learn's threads add their parts in the order in which they come, from three threads on."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")  # otherwise it takes no more threads than there are cores
+    features = torch.nn.functional.normalize(torch.rand(4000, 64, generator=generator(0)), dim=1)
+    with threadpool_limits(8, user_api="openmp"):
+        centres = [afc._centres(features, 10, generator(0)) for _ in range(6)]
+    assert all(torch.equal(centres[0], again) for again in centres[1:])

@@ -92,7 +92,7 @@ def test_no_plan_uses_more_than_it_may(clips: int, clip_bytes: int, budget: int,
 
 def test_budgets(monkeypatch: pytest.MonkeyPatch):
     assert memory_budget(CPU, 1.5) == 3 * 2**29
-    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
     assert memory_budget(CPU, None) == 600
 
 

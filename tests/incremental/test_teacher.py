@@ -1,13 +1,13 @@
 """The teacher asked once and looked up says, to the last bit, what it says when it is asked in every step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from avcil.incremental import Clips, trainer
 from avcil.incremental import teacher as room
-from avcil.incremental import trainer
 from avcil.incremental.experiment import run_once
 from avcil.incremental.teacher import SMALLEST_BATCH, Answers, even_blocks
 from avcil.tests.incremental import synthetic
@@ -45,10 +45,10 @@ def test_small_batches_are_padded_and_cut_again():
     assert asked[1:] == [SMALLEST_BATCH + 1]
 
 
-class Clips:
+class ByNumber:
     """A reader without residence."""
 
-    def batches(self, index: list[Tensor]) -> Any:
+    def batches(self, index: Sequence[Tensor]) -> Iterator[Clips]:
         for numbers in index:
             yield (
                 synthetic.plain_batch(100)
@@ -66,11 +66,11 @@ def test_answers_are_kept_where_they_fit_and_asked_again_where_not(budget: int, 
         return {"value": clips.audio[:, 0] + 0.5}
 
     clips = torch.tensor([5, 90, 7, 3, 2, 44, 61])
-    answers = Answers(recall, Clips(), clips, batch_size=3, total=100, budget=budget)
+    answers = Answers(recall, ByNumber(), clips, batch_size=3, total=100, budget=budget)
     assert (answers.table is not None) == kept
     asked.clear()
     for wanted in ([90, 5], [44, 44, 2], [61]):
-        (batch,) = Clips().batches([torch.tensor(wanted)])
+        (batch,) = ByNumber().batches([torch.tensor(wanted)])
         assert answers.of(batch)["value"].tolist() == [clip + 0.5 for clip in wanted]
     assert bool(asked) != kept
 
@@ -123,7 +123,12 @@ def test_nor_at_full_width_with_batches_of_odd_sizes(tmp_path: Path, method: str
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        given = {"batch_size": 37, "memory_batch_size": 13, "memory_size": 40, "evaluation_batch_size": 53}
+        given: dict[str, Any] = {
+            "batch_size": 37,
+            "memory_batch_size": 13,
+            "memory_size": 40,
+            "evaluation_batch_size": 53,
+        }
         assert changed_by_looking_up(made, tmp_path, method, learning_rate=1e-3, **given) == []
     finally:
         torch.set_num_threads(before)
@@ -154,13 +159,13 @@ def test_streaming_changes_no_bit_either(
     made: Made, tmp_path: Path, method: str, teacher: str, monkeypatch: pytest.MonkeyPatch
 ):
     """Room for two batches and one clip more: nearly all is streamed, in batches smaller than the teacher's."""
-    given = {"batch_size": 3, "memory_batch_size": 3, "memory_size": 40, "evaluation_batch_size": 5}
+    given: dict[str, Any] = {"batch_size": 3, "memory_batch_size": 3, "memory_size": 40, "evaluation_batch_size": 5}
     synthetic.run(made, method, tmp_path / "held", **given)
     clip = 4 * torch.Size(synthetic.SHAPE).numel()
     few = (2 * SMALLEST_BATCH + 1) * clip / 2**30
-    *what, data = synthetic.prepare(made, method, residence_gigabytes=few, teacher=teacher, **given)
-    assert data.residence.plan is not None
-    assert (data.residence.plan.resident, data.residence.plan.staging) == (1, 2 * SMALLEST_BATCH)
-    monkeypatch.setattr(data.residence, "room_left", lambda: 2**30)  # but the teacher's answers do fit
-    run_once(*what, data, tmp_path / "streamed")
+    what = synthetic.prepare(made, method, residence_gigabytes=few, teacher=teacher, **given)
+    assert what.data.residence.plan is not None
+    assert (what.data.residence.plan.resident, what.data.residence.plan.staging) == (1, 2 * SMALLEST_BATCH)
+    monkeypatch.setattr(what.data.residence, "room_left", lambda: 2**30)  # but the teacher's answers do fit
+    run_once(*what, tmp_path / "streamed")
     assert synthetic.differing(tmp_path / "held", tmp_path / "streamed") == []
