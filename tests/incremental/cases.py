@@ -174,6 +174,15 @@ def plain_logits(state: Mapping[str, Tensor], problem: Problem, modality: Modali
     return logits
 
 
+def check_carried(finished: Run) -> None:
+    """A task begins with the last one's chosen weights and, as its teacher, the very same; old rows included."""
+    for before, after in zip(finished.tasks, finished.tasks[1:], strict=False):
+        for name, tensor in before.chosen.items():
+            assert torch.equal(after.initial[name][: len(tensor)], tensor), name
+            if after.teacher is not None:
+                assert torch.equal(after.teacher[name], tensor), name
+
+
 def check_run(finished: Run) -> None:
     """All of the above."""
     check_batches(finished)

@@ -1,5 +1,7 @@
 """What must hold of herded exemplars and of class means, worked out from plain features, one choice at a time."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,7 @@ ROUNDING = 1e-5
 """Distances nearer than this may be taken for equal."""
 
 
-def unit_features(state: dict[str, Tensor], finished: Run, clips: list[int]) -> NDArray[np.float64]:
+def unit_features(state: Mapping[str, Tensor], finished: Run, clips: list[int]) -> NDArray[np.float64]:
     """(n, D) normalised fused features by the plain heads."""
     places = torch.tensor(clips, dtype=torch.int64)
     with torch.no_grad():
@@ -56,6 +58,13 @@ def check_nearest_means(finished: Run, unit: bool) -> None:
     Old classes: what the memory holds of them, cut to the new share. New ones: herded anew, one at least.
     """
     table = finished.problem.table
+
+    def mean_of(state: Mapping[str, Tensor], clips: list[int]) -> Tensor:
+        """Zero where ReLU has cut every feature to zero, which no length can be given."""
+        (mean,) = plain_methods.class_means([unit_features(state, finished, clips)], renormalised=False)
+        length = np.linalg.norm(mean)
+        return torch.from_numpy(mean / length if unit and length else mean).float()
+
     for number, recorded in enumerate(finished.tasks, start=1):
         seen = table.task(number).seen_classes
         share = plain_methods.quota(finished.config.memory_size, seen)
@@ -66,18 +75,13 @@ def check_nearest_means(finished: Run, unit: bool) -> None:
                 if label in table.task(number).new_classes:
                     continue  # below, where the herded clips are known
                 clips = held.get(label, [])[:share]
-                if clips:
-                    expected = plain_methods.class_means([unit_features(state, finished, clips)], unit)[0]
-                else:
-                    expected = recorded.initial["nearest_mean.means"][label].double().numpy()
-                close(means[label], torch.from_numpy(expected).float(), 1e-4, f"task {number}, class {label}")
+                expected = mean_of(state, clips) if clips else recorded.initial["nearest_mean.means"][label]
+                close(means[label], expected, 1e-4, f"task {number}, class {label}")
         for label in table.task(number).new_classes:
             clips = finished.progress.memories[number - 1].get(label, [])
             if clips:
-                features = unit_features(recorded.chosen, finished, clips)
-                expected = plain_methods.class_means([features], unit)[0]
                 mean = recorded.chosen["nearest_mean.means"][label]
-                close(mean, torch.from_numpy(expected).float(), 1e-4, f"task {number}, new class {label}")
+                close(mean, mean_of(recorded.chosen, clips), 1e-4, f"task {number}, new class {label}")
         clips, scores = finished.progress.predictions[number - 1]
         features = unit_features(recorded.chosen, finished, clips.tolist())
         means = recorded.chosen["nearest_mean.means"].double().numpy()

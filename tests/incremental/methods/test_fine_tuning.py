@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from avcil.incremental.methods.fine_tuning import FineTuning
 from avcil.tests.incremental import parity_methods
-from avcil.tests.incremental.cases import Case, cases, check_linear_readout, check_run, quick
+from avcil.tests.incremental.cases import Case, cases, check_carried, check_linear_readout, check_run, quick
 from avcil.tests.incremental.parity_methods import agrees
 from avcil.tests.incremental.replay import PlainBatch, replay
 from hypothesis import given
@@ -27,4 +27,5 @@ def test_every_step_is_the_plain_one(case: Case):
     replay(finished, cross_entropy)
     check_run(finished)
     check_linear_readout(finished)
+    check_carried(finished)
     assert all(recorded.teacher is None for recorded in finished.tasks)

@@ -4,10 +4,10 @@ import torch
 from avcil.benchmarks import plain
 from avcil.incremental.methods.icarl import IcarlFc, IcarlNme
 from avcil.tests.incremental import parity_methods
-from avcil.tests.incremental.cases import Case, cases, check_linear_readout, check_run, quick
+from avcil.tests.incremental.cases import Case, cases, check_carried, check_linear_readout, check_run, quick
 from avcil.tests.incremental.herded import check_herding, check_nearest_means
 from avcil.tests.incremental.parity_methods import agrees
-from avcil.tests.incremental.problems import make_problem, run
+from avcil.tests.incremental.problems import make_problem, nudged, run
 from avcil.tests.incremental.replay import PlainBatch, replay
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,8 +37,8 @@ def test_the_losses_are_the_released_ones():
 @given(cases(), st.booleans(), st.booleans())
 def test_every_step_is_the_plain_one_with_the_classifier_readout(case: Case, doubled: bool, repeats: bool):
     settings = {"distillation": "doubled-sigmoid" if doubled else "single-sigmoid", "herding_repeats": repeats}
-    finished = case.run(IcarlFc, settings)
-    replay(finished, lambda batch: icarl(batch, doubled))
+    finished = case.run(nudged(IcarlFc), settings)
+    replay(finished, lambda batch: icarl(batch, doubled), afresh=True)
     check_run(finished)
     check_linear_readout(finished)
     check_herding(finished, repeats)
@@ -49,6 +49,7 @@ def test_every_step_is_the_plain_one_with_the_classifier_readout(case: Case, dou
 def test_every_step_is_the_plain_one_with_the_nearest_mean_readout(case: Case, unit: bool, repeats: bool):
     finished = case.run(IcarlNme, {"normalise_means": unit, "herding_repeats": repeats})
     replay(finished, icarl)
+    check_carried(finished)
     check_run(finished)
     check_herding(finished, repeats)
     check_nearest_means(finished, unit)

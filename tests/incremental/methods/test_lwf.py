@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from avcil.benchmarks import plain
 from avcil.incremental.methods.lwf import LwF
 from avcil.tests.incremental import parity_methods
-from avcil.tests.incremental.cases import Case, cases, check_linear_readout, check_run, quick
+from avcil.tests.incremental.cases import Case, cases, check_carried, check_linear_readout, check_run, quick
 from avcil.tests.incremental.methods.test_fine_tuning import cross_entropy
 from avcil.tests.incremental.parity_methods import agrees
-from avcil.tests.incremental.problems import make_problem, run
+from avcil.tests.incremental.problems import make_problem, nudged, run
 from avcil.tests.incremental.replay import PlainBatch, replay
 from hypothesis import given
 from torch import Tensor
@@ -29,10 +29,16 @@ def test_the_loss_is_the_released_one():
 @quick
 @given(cases(fewest_new=2))
 def test_every_step_is_the_plain_one(case: Case):
-    finished = case.run(LwF)
-    replay(finished, lwf)
+    finished = case.run(nudged(LwF))
+    replay(finished, lwf, afresh=True)
     check_run(finished)
     check_linear_readout(finished)
+
+
+def test_it_goes_on_from_the_chosen_weights():
+    finished = run(LwF, make_problem([2, 3, 2]))
+    replay(finished, lwf)
+    check_carried(finished)
 
 
 def test_all_classes_may_compete_and_the_temperature_and_direction_be_others():

@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from avcil.benchmarks import plain
 from avcil.incremental.methods.ss_il import SsIl
 from avcil.tests.incremental import parity_methods
-from avcil.tests.incremental.cases import Case, cases, check_linear_readout, check_run, quick
+from avcil.tests.incremental.cases import Case, cases, check_carried, check_linear_readout, check_run, quick
 from avcil.tests.incremental.methods.test_fine_tuning import cross_entropy
 from avcil.tests.incremental.parity_methods import agrees
-from avcil.tests.incremental.problems import make_problem, run
+from avcil.tests.incremental.problems import make_problem, nudged, run
 from avcil.tests.incremental.replay import PlainBatch, replay
 from hypothesis import given
 from torch import Tensor
@@ -35,12 +35,18 @@ def test_the_terms_are_the_released_ones():
 
 
 @quick
-@given(cases())
+@given(cases(fewest_new=2))
 def test_every_step_is_the_plain_one(case: Case):
-    finished = case.run(SsIl)
-    replay(finished, ss_il)
+    finished = case.run(nudged(SsIl))
+    replay(finished, ss_il, afresh=True)
     check_run(finished)
     check_linear_readout(finished)
+
+
+def test_it_goes_on_from_the_chosen_weights():
+    finished = run(SsIl, make_problem([2, 3, 2]))
+    replay(finished, ss_il)
+    check_carried(finished)
 
 
 def test_temperature_and_direction():
