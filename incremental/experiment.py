@@ -1,5 +1,6 @@
 """From a configuration to a finished run: load the clips and features once, learn for every seed, write results."""
 
+import hashlib
 import platform
 import resource
 import sys
@@ -162,6 +163,7 @@ def provenance(config: RunConfig, data: Data) -> dict[str, Any]:
         "cache_made_by": data.cache.fingerprint.facts,
         "random_encoder_weights": data.cache.random_weights,
         "clips": len(data.table.ids),
+        "clips_sha256": hashlib.sha256("\n".join(data.table.ids).encode()).hexdigest(),
         "clips_missing_from_cache": len(data.lost),
         "sha256": {name: sha256_of(Path(path)) for name, path in files.items() if path},
         "tasks": [list(task) for task in data.table.tasks],

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from ..cache.durable import read_json, write_json
+from ..cache.durable import PART_SUFFIX, read_json, write_json
 from ..errors import InputError
 from .clips import ClipTable
 from .metrics import class_accuracies, confusion_matrix
@@ -32,6 +32,13 @@ METRICS = "metrics.json"
 CONFIG = "config.json"
 STATE = "state.pt"
 
+UNCHANGED = {
+    "cache_fingerprint": "features made in another way",
+    "clips_sha256": "another list of clips (the manifest or the cache has changed)",
+    "tasks": "other tasks",
+}
+"""Entries of the provenance that must be as they were for a run to go on, and what to say if they are not."""
+
 
 class RunDirectory:
     """One run's folder, made for it or found with the same configuration."""
@@ -40,14 +47,13 @@ class RunDirectory:
         """InputError where `path` belongs to another configuration or holds something else."""
         self.path = path
         if (path / CONFIG).is_file():
-            there = read_json(path / CONFIG).get("run", {})
-            differing = [name for name in config if there.get(name) != config[name]]
-            if differing:
-                name = differing[0]
-                raise InputError(
-                    f"{path} holds a run with {name} = {there.get(name)!r}, not {config[name]!r}; choose another --out"
-                )
-        elif path.exists() and any(path.iterdir()):
+            there, here = _flat(_content(path / CONFIG, "run")), _flat(config)
+            for name, value in here.items():
+                if there.get(name) != value:
+                    raise InputError(
+                        f"{path} holds a run with {name} = {there.get(name)!r}, not {value!r}; choose another --out"
+                    )
+        elif path.exists() and any(not file.name.endswith(PART_SUFFIX) for file in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; choose another --out")
         self.config = dict(config)
 
@@ -62,7 +68,15 @@ class RunDirectory:
         return metrics
 
     def begin(self, provenance: Mapping[str, Any]) -> None:
-        """Write the configuration, before anything else."""
+        """Write the configuration, before anything else.
+
+        InputError where an unfinished run began with other clips or features: its state counts clips by number.
+        """
+        if (self.path / STATE).is_file():
+            there = _content(self.path / CONFIG, "provenance")
+            for name, words in UNCHANGED.items():
+                if there.get(name) != provenance.get(name):
+                    raise InputError(f"{self.path} holds a run that began with {words}; choose another --out")
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / CONFIG, {"run": self.config, "provenance": dict(provenance)})
 
@@ -79,7 +93,7 @@ class RunDirectory:
             weights = self.path / "weights" / f"task-{progress.task - 1:02d}.safetensors"
             weights.parent.mkdir(exist_ok=True)
             save_file({name: tensor.cpu().contiguous() for name, tensor in progress.finished.items()}, weights)
-        part = self.path / f"{STATE}.part"
+        part = self.path / f"{STATE}{PART_SUFFIX}"
         with part.open("wb") as file:
             torch.save(vars(progress), file)
             file.flush()
@@ -135,6 +149,21 @@ class RunDirectory:
         )
         write_json(self.path / METRICS, metrics)
         (self.path / STATE).unlink(missing_ok=True)
+
+
+def _content(path: Path, entry: str) -> dict[str, Any]:
+    """An entry of a run's config.json."""
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get(entry), dict):
+        raise InputError(f"{path}: not a run's config.json, it has no entry '{entry}'")
+    found: dict[str, Any] = content[entry]
+    return found
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's configuration with the method's settings beside its own fields."""
+    settings = {f"settings.{name}": value for name, value in config.get("settings", {}).items()}
+    return {name: value for name, value in config.items() if name != "settings"} | settings
 
 
 class Keeper:
