@@ -238,17 +238,23 @@ class Trainer:
         return {name: term.detach() for name, term in terms.items()}
 
     def _balance(self, context: TaskContext, teacher: Teacher | None) -> None:
-        """Epochs over the exemplars of all classes alone, for a method that asks for them; classifier only."""
-        if not self.method.balanced_epochs or not len(self.memory.clips):
+        """Epochs over the exemplars of all classes alone, for a method that asks for them; classifier only.
+
+        All of the classifier, old classes' frozen weights too: what is brought into balance is old against new.
+        The first task has no old classes and is left as it is.
+        """
+        if not self.method.balanced_epochs or not len(self.memory.clips) or context.task.number == 1:
             return
-        optimiser = torch.optim.Adam(
-            [weight for weight in self.method.heads.classifier.parameters() if weight.requires_grad],
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-        )
+        weights = list(self.method.heads.classifier.parameters())
+        frozen = [weight for weight in weights if not weight.requires_grad]
+        for weight in frozen:
+            weight.requires_grad_(True)
+        optimiser = torch.optim.Adam(weights, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
         for epoch in range(1, self.method.balanced_epochs + 1):
             nothing = self.memory.clips[:0]
             self._epoch(self.config.epochs + epoch, context, self.memory.clips, nothing, teacher, optimiser)
+        for weight in frozen:
+            weight.requires_grad_(False)
         self.method.after_epoch(context)
 
     def _accuracy(self, clips: Tensor) -> float:

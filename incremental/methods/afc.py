@@ -38,7 +38,8 @@ class AfcSettings(Settings):
     margin: Annotated[float, Field(ge=0)] = 0.0
     """Margin of the NCA loss; >= 0. Released: 0.6, but it cancels, which is 0; the paper's is 0.6."""
     balanced_epochs: Annotated[int, Field(ge=0)] = 0
-    """Epochs of the classifier on exemplars alone at a task's end; >= 0. Released 0; the paper's has 20."""
+    """Epochs of the whole classifier on exemplars alone at a task's end, from the second task on; >= 0. Released 0;
+    the paper's has 20."""
     herding_repeats: bool = True
     """Whether herding may choose one clip twice, as released; false as iCaRL's paper says."""
     normalise_means: bool = False
