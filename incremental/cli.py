@@ -76,7 +76,9 @@ def run(
         given.pop("settings", None)
         method = method or str(given.get("method"))
     given |= {name: options[name] for name in RUN_OPTIONS if options[name] is not None}
-    given |= configuration.parse_assignments(assignments)
+    assigned = configuration.parse_assignments(assignments)
+    given |= assigned
+    method = assigned.get("method", method)
     if method is None:
         raise InputError("say what to run: --method NAME (avcil-incr methods lists them)")
     given["plugins"] = [str(path.resolve()) for path in plugins] or given.get("plugins", [])

@@ -113,13 +113,19 @@ def split_overrides(method: type[Method], given: Mapping[str, Any]) -> tuple[dic
 
 
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
-    """FIELD=VALUE words as a dictionary of words; they are converted when they are checked."""
+    """FIELD=VALUE words as a dictionary of words; they are converted when they are checked.
+
+    Only "none" becomes None at once where a field of the run is none by default: whether a file is given decides
+    what is read before anything is checked.
+    """
+    by_default_none = {field.name for field in fields(RunConfig) if field.default is None}
     values: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
             raise InputError(f"--set takes FIELD=VALUE, not '{assignment}'")
-        values[name.strip().replace("-", "_")] = value.strip()
+        name, value = name.strip().replace("-", "_"), value.strip()
+        values[name] = None if value == "none" and name in by_default_none else value
     return values
 
 

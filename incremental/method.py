@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .clips import Clips, ExemplarMemory, Task
 from .heads import MODALITIES, HeadOutputs, Heads, Modality, Widths
 
-STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 Replay = Literal["none", "separate", "mixed", "everything"]
 """How old clips are trained on: not at all; as the second part of every batch; mixed into the training set;
