@@ -104,6 +104,9 @@ def _check(store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tens
         )
     if rows.dim() != 1 or rows.dtype != torch.int64:
         raise ValueError(f"attention_pool: rows must be (B,) int64, they are {_of(rows)}")
+    for name, tensor in {"rows": rows, "gate": gate, "weight": weight, "bias": bias}.items():
+        if tensor.device != store.device:
+            raise ValueError(f"attention_pool: {name} must be on {store.device} like the store, not {tensor.device}")
     clips, channels = len(rows), store.shape[-1]
     sums = torch.float64 if store.dtype == torch.float64 else torch.float32
     wanted = {"gate": (clips, channels), "weight": (channels, channels), "bias": (channels,)}

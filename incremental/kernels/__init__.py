@@ -5,7 +5,7 @@ imported only when it is used. The plain way, for every other device, is beside 
 """
 
 import importlib.util
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from ...errors import unknown
 
 Implementation = Literal["plain", "cpu", "triton"]
+_IMPLEMENTATIONS: tuple[Implementation, ...] = ("cpu", "triton", "plain")  # "auto" takes the first that can
 CPU_TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 CUDA_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -24,16 +25,13 @@ def choose(implementation: str, store: Tensor) -> Implementation:
     store: another device or type, a gradient wanted for the store, Triton absent.
     """
     if implementation == "auto":
-        for name in ("cpu", "triton"):
-            if not _hindrance(name, store):
-                return name
-        return "plain"
-    for name in get_args(Implementation):
+        return next(name for name in _IMPLEMENTATIONS if not _hindrance(name, store))
+    for name in _IMPLEMENTATIONS:
         if name == implementation:
             if hindrance := _hindrance(name, store):
                 raise ValueError(f"attention_pool: implementation '{name}' {hindrance}")
             return name
-    raise unknown("implementation", implementation, ("auto", *get_args(Implementation)))
+    raise unknown("implementation", implementation, ("auto", *_IMPLEMENTATIONS))
 
 
 def _hindrance(implementation: Implementation, store: Tensor) -> str | None:
@@ -54,4 +52,6 @@ def _hindrance(implementation: Implementation, store: Tensor) -> str | None:
             device = "cpu"
     if store.device.type != device:
         return f"works on a {device} store, and this one is on {store.device}"
+    if store.is_cuda and (torch.version.hip or torch.cuda.get_device_capability(store.device) < (8, 0)):
+        return "needs an NVIDIA card that multiplies bfloat16, of compute capability 8.0 or more: choose 'plain'"
     return None

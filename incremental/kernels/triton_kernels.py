@@ -55,9 +55,10 @@ def pool_tokens(
     g = tl.load(gate + d, mask=in_d, other=0.0)
     b = tl.load(bias + d, mask=in_d, other=0.0)
     # tanh by its exponential form, which no sign or size of the argument upsets
-    p = 1.0 - 2.0 / (1.0 + tl.exp(2.0 * (argument + b[None, :])))
+    p_kept = (1.0 - 2.0 / (1.0 + tl.exp(2.0 * (argument + b[None, :])))).to(OPERAND)
     if KEEP:
-        tl.store(p_out + at, p.to(OPERAND), mask=inside)
+        tl.store(p_out + at, p_kept, mask=inside)
+    p = p_kept.to(tl.float32)  # as backward will see it
     scores = p * g[None, :]
     if with_map:
         tl.store(map_out + at, scores, mask=inside)
