@@ -44,15 +44,19 @@ class Case:
 
 @st.composite
 def cases(
-    draw: st.DrawFn, modalities: tuple[Modality, ...] = MODALITIES, *, fewest_train: int = 1, fewest_new: int = 1
+    draw: st.DrawFn,
+    modalities: tuple[Modality, ...] = MODALITIES,
+    *,
+    fewest_new: int = 1,
+    fewest_channels: int = 3,
 ) -> Case:
     """Three or four tasks of unequal size, classes of unequal size, sets smaller than a batch, memory from nothing."""
     classes = draw(st.lists(st.integers(fewest_new, 3), min_size=3, max_size=4))
     # With one token in all, attention has nothing to choose and rounding alone for a gradient, which Adam magnifies.
     slices, tokens = draw(st.tuples(st.integers(1, 3), st.integers(1, 4)).filter(lambda pair: pair != (1, 1)))
-    channels, audio_channels = draw(st.tuples(st.integers(3, 8), st.integers(2, 8)))
+    channels, audio_channels = draw(st.tuples(st.integers(fewest_channels, fewest_channels + 5), st.integers(2, 8)))
     clips = {
-        "train": draw(st.lists(st.integers(fewest_train, 6), min_size=sum(classes), max_size=sum(classes))),
+        "train": draw(st.lists(st.integers(1, 6), min_size=sum(classes), max_size=sum(classes))),
         "val": draw(st.integers(1, 3)),
         "test": draw(st.integers(1, 3)),
         "shape": (slices, tokens, channels, audio_channels),
