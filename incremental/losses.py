@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .kernels.divergence import cross_entropy_of_maps
+
 Direction = Literal["teacher-student", "student-teacher"]
 ClassSimilarity = Literal["released", "equation7", "class-mean"]
 
@@ -26,14 +28,25 @@ def separated_softmax_cross_entropy(logits: Tensor, labels: Tensor, new: int, ol
     return (of_new + of_old) / len(labels)
 
 
-def kl_divergence(log_student: Tensor, teacher: Tensor, direction: Direction) -> Tensor:
+def kl_divergence(
+    log_student: Tensor, teacher: Tensor, direction: Direction, teacher_information: Tensor | None = None
+) -> Tensor:
     """Sum over all elements of KL(teacher || student) ("teacher-student") or KL(student || teacher).
 
-    `log_student` holds logarithms, `teacher` probabilities: those survive storage in bfloat16 better.
+    `log_student` (n, ...) holds logarithms, `teacher` (n, ...) probabilities: those survive storage in bfloat16
+    better. `teacher_information` (n,) is sum t log t of each clip where that is known; it never changes.
     """
-    if direction == "teacher-student":
-        return F.kl_div(log_student, teacher, reduction="sum")
-    return F.kl_div(teacher.log(), log_student, reduction="sum", log_target=True)
+    if direction == "student-teacher":
+        return F.kl_div(teacher.log(), log_student, reduction="sum", log_target=True)
+    if teacher_information is None:
+        teacher_information = information(teacher)
+    return teacher_information.sum() + cross_entropy_of_maps(log_student, teacher)
+
+
+def information(maps: Tensor) -> Tensor:
+    """sum t log t over everything but the clips of `maps` (n, ...). (n,) float32, or float64 for such maps."""
+    maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    return torch.xlogy(maps, maps).flatten(1).sum(dim=1)
 
 
 def task_knowledge_distillation(
@@ -95,15 +108,16 @@ def visual_attention_distillation(
     teacher_temporal: Tensor,
     spatial_weight: float = 0.5,
     direction: Direction = "teacher-student",
+    teacher_spatial_information: Tensor | None = None,
 ) -> Tensor:
     """VAD, eq. 9-11, over memory clips: spatial (n, L, S, D), temporal (n, L, D).
 
     The student's maps come as logarithms, the teacher's as probabilities. The KL runs over S (spatial) and L
     (temporal); it is summed over the other axes and divided by the number of memory clips. lambda =
     `spatial_weight` weighs spatial, 1 - lambda temporal. eq prints the student first, released has the teacher
-    first.
+    first. `teacher_spatial_information` (n,) as `information` gives it, if it is known.
     """
-    spatial = kl_divergence(log_spatial, teacher_spatial, direction)
+    spatial = kl_divergence(log_spatial, teacher_spatial, direction, teacher_spatial_information)
     temporal = kl_divergence(log_temporal, teacher_temporal, direction)
     return (spatial_weight * spatial + (1 - spatial_weight) * temporal) / len(log_temporal)
 

@@ -29,7 +29,9 @@ class _CrossEntropyOfMaps(torch.autograd.Function):
     def forward(ctx: Any, log_student: Tensor, teacher: Tensor) -> Tensor:
         def summed(clips: range) -> list[float]:
             buffer = torch.empty_like(log_student[0])
-            return [float(torch.dot(buffer.copy_(teacher[clip]).view(-1), log_student[clip].view(-1))) for clip in clips]
+            return [
+                float(torch.dot(buffer.copy_(teacher[clip]).view(-1), log_student[clip].view(-1))) for clip in clips
+            ]
 
         log_student = log_student.contiguous()
         ctx.save_for_backward(teacher)

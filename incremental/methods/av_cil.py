@@ -72,6 +72,7 @@ class AvCil(SsIl):
                 clips.teacher_of_memory["temporal"],
                 settings.lambda_spatial,
                 settings.kl_direction,
+                clips.teacher_of_memory["spatial_information"],
             )
         elif settings.attention_distillation == "grad-cam":
             maps = grad_cam_maps(self.heads, clips.part(clips.new), create_graph=True)
@@ -86,7 +87,11 @@ class AvCil(SsIl):
             assert outputs.log_spatial is not None and outputs.log_temporal is not None
             assert clips.store is not None
             spatial = outputs.log_spatial.exp_().to(clips.store.dtype)
-            return {"spatial": spatial, "temporal": outputs.log_temporal.exp()}
+            return {
+                "spatial": spatial,
+                "temporal": outputs.log_temporal.exp(),
+                "spatial_information": losses.information(spatial),
+            }
         if self.settings.attention_distillation == "grad-cam":
             return {"grad_cam": grad_cam_maps(self.heads, clips)}
         return {}
