@@ -10,7 +10,7 @@ import click
 from ..errors import InputError, OneLineErrors
 
 if TYPE_CHECKING:
-    pass
+    from rich.console import Console
 
 Folder = click.Path(path_type=Path, file_okay=False)
 File = click.Path(path_type=Path, dir_okay=False)
@@ -63,15 +63,13 @@ def run(
     **options: Any,
 ) -> None:
     """Learn the tasks one after another and write the results to OUT."""
-    from ..cache.durable import read_json
     from . import config as configuration
     from .methods import find_method
+    from .rundir import content_of
 
     given: dict[str, Any] = {}
     if config_file is not None:
-        repeated = read_json(config_file).get("run")
-        if not isinstance(repeated, dict):
-            raise InputError(f"{config_file}: not a run's config.json, it has no entry 'run'")
+        repeated = content_of(config_file, "run")
         given = {**repeated, **repeated.get("settings", {})}
         given.pop("settings", None)
         method = method or str(given.get("method"))
@@ -134,7 +132,6 @@ def _run(kind: Any, config: Any, settings: Any, data: Any, out: Path, seeds: int
 def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
     """List the methods; with a NAME, what each of its settings means."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from .config import described
@@ -150,18 +147,16 @@ def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
         table = Table("Setting", "Default", "Meaning", box=box.SIMPLE_HEAD)
         for setting, (default, meaning) in described(kind.Settings).items():
             table.add_row(setting, str(default), meaning)
-    Console().print(table)
+    _console().print(table)
 
 
 @main.command()
 @click.argument("run_directory", metavar="RUN", type=Folder)
 def show(run_directory: Path) -> None:
     """Show every figure of one run and its accuracy matrix."""
-    from rich.console import Console
-
     from .report import finished_runs, notes, rows_of, run_tables
 
-    console = Console()
+    console = _console()
     for path in finished_runs([run_directory]):
         for table in run_tables(path):
             console.print(table)
@@ -179,17 +174,24 @@ def table(runs: tuple[Path, ...], markdown: bool, csv_file: Path | None) -> None
     _show_table(runs, markdown=markdown, csv_file=csv_file)
 
 
-def _show_table(runs: Sequence[Path], *, markdown: bool = False, csv_file: Path | None = None) -> None:
+def _console(*, wide: bool = False) -> "Console":
+    """Where tables go: as wide as the terminal, or 200 characters, since a file has no edge to wrap at."""
     from rich.console import Console
 
+    console = Console()
+    if wide or not console.is_terminal:
+        console.width = 200
+    return console
+
+
+def _show_table(runs: Sequence[Path], *, markdown: bool = False, csv_file: Path | None = None) -> None:
     from .report import as_frame, notes, results_table, rows_of
 
     rows = rows_of(runs)
-    console = Console()
-    if markdown or not console.is_terminal:  # a file has no edge to wrap at
-        console.width = 200
-    console.print(results_table(rows, markdown=markdown))
+    _console(wide=markdown).print(results_table(rows, markdown=markdown))
     for line in notes(rows):
         click.echo(line)
     if csv_file is not None:
+        if not csv_file.parent.is_dir():
+            raise InputError(f"--csv {csv_file}: there is no folder {csv_file.parent}")
         as_frame(rows).to_csv(csv_file, index=False)

@@ -58,6 +58,8 @@ def load_problem(dataset: str | None, manifest: str | None, classes: str | None)
     if (dataset is None) == (manifest is None):
         raise InputError("say what to learn: either --dataset NAME or --manifest FILE")
     if dataset is not None:
+        if classes is not None:
+            raise InputError("--classes goes with --manifest: a published benchmark has its own class order")
         benchmark = published(dataset)
         leaked = frozenset(clip.id for clip in benchmark.seen_in_training("test"))
         return Problem(benchmark.manifest, benchmark.protocol, leaked)

@@ -47,7 +47,7 @@ class RunDirectory:
         """InputError where `path` belongs to another configuration or holds something else."""
         self.path = path
         if (path / CONFIG).is_file():
-            there, here = _flat(_content(path / CONFIG, "run")), _flat(config)
+            there, here = _flat(content_of(path / CONFIG, "run")), _flat(config)
             for name, value in here.items():
                 if there.get(name) != value:
                     raise InputError(
@@ -73,11 +73,14 @@ class RunDirectory:
         InputError where an unfinished run began with other clips or features: its state counts clips by number.
         """
         if (self.path / STATE).is_file():
-            there = _content(self.path / CONFIG, "provenance")
+            there = content_of(self.path / CONFIG, "provenance")
             for name, words in UNCHANGED.items():
                 if there.get(name) != provenance.get(name):
                     raise InputError(f"{self.path} holds a run that began with {words}; choose another --out")
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be made ({error.strerror}); choose another --out") from error
         write_json(self.path / CONFIG, {"run": self.config, "provenance": dict(provenance)})
 
     def progress(self) -> Progress | None:
@@ -151,7 +154,7 @@ class RunDirectory:
         (self.path / STATE).unlink(missing_ok=True)
 
 
-def _content(path: Path, entry: str) -> dict[str, Any]:
+def content_of(path: Path, entry: str) -> dict[str, Any]:
     """An entry of a run's config.json."""
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get(entry), dict):

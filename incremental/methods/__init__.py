@@ -6,13 +6,18 @@ Adding a method is adding a file: a subclass of `avcil.incremental.method.Method
 import importlib
 import importlib.util
 import pkgutil
+import sys
+import traceback
 from collections.abc import Iterable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
 from ...errors import InputError, unknown
 from ..method import Method
+
+GROUP = "avcil.methods"
+"""Entry points by which installed packages offer methods."""
 
 
 def methods_in(module: ModuleType) -> dict[str, type[Method]]:
@@ -35,13 +40,39 @@ def load_plugin(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"--plugin {path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # dataclasses look up their own module
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError) as error:
-        raise InputError(f"--plugin {path}: {error}") from error
+    except Exception as error:
+        raise InputError(f"--plugin {path}{_line_of(error, path)}: {_in_one_line(error)}") from error
     if not methods_in(module):
         raise InputError(f"--plugin {path}: defines no subclass of avcil.incremental.Method with a name")
     return module
+
+
+def _line_of(error: Exception, path: Path) -> str:
+    """ ", line 12" where the error came up in file `path`, as far as that is known."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    if isinstance(error, SyntaxError):
+        lines.append(error.lineno)
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _in_one_line(error: Exception) -> str:
+    words = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {' '.join(words.split())}"
+
+
+def _load_entry_point(point: EntryPoint) -> type[Method]:
+    """The method that an installed package offers."""
+    where = f"entry point {point.name} = {point.value} of the group {GROUP}"
+    try:
+        kind = point.load()
+    except Exception as error:
+        raise InputError(f"{where} cannot be loaded: {_in_one_line(error)}") from error
+    if not (isinstance(kind, type) and issubclass(kind, Method) and "name" in vars(kind)):
+        raise InputError(f"{where} is no subclass of avcil.incremental.Method with a name")
+    return kind
 
 
 def all_methods(plugins: Iterable[Path] = ()) -> dict[str, type[Method]]:
@@ -50,7 +81,7 @@ def all_methods(plugins: Iterable[Path] = ()) -> dict[str, type[Method]]:
     modules += [load_plugin(path) for path in plugins]
     found: dict[str, type[Method]] = {}
     given = [kind for module in modules for kind in methods_in(module).values()]
-    given += [point.load() for point in entry_points(group="avcil.methods")]
+    given += [_load_entry_point(point) for point in entry_points(group=GROUP)]
     for kind in given:
         if kind.name in found:
             raise InputError(
