@@ -132,7 +132,7 @@ def prepare(made: Made, method: str, **given: Any) -> Prepared:
     """A run with `SETTINGS`, or `given`, its data loaded."""
     where = {"manifest": str(made.manifest), "cache": str(made.cache)}
     values = where | SETTINGS | given
-    kind = find_method(method)
+    kind = find_method(method, map(Path, values.get("plugins", ())))
     problem = load_problem(values.get("dataset"), values.get("manifest"), values.get("classes"))
     config, settings = configure(kind, problem.protocol, values)
     return Prepared(kind, config, settings, load_data(config, problem))
