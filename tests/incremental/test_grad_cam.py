@@ -16,6 +16,12 @@ from avcil.incremental.heads import Heads, Widths
 from avcil.tests.incremental.replay import plain_heads
 from torch import Tensor
 
+
+@pytest.fixture(autouse=True)
+def _one_thread(one_thread: None) -> None:
+    """The products here are small: threads would only wait for each other."""
+
+
 CLIPS, SLICES, TOKENS, CHANNELS, AUDIO, CLASSES = 3, 2, 3, 5, 4, 4
 STEP = 1e-4
 

@@ -18,6 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+
+@pytest.fixture(autouse=True)
+def _one_thread(one_thread: None) -> None:
+    """The products here are small: threads would only wait for each other."""
+
+
 quick = settings(deadline=None, max_examples=40, derandomize=True)
 
 
