@@ -124,9 +124,11 @@ class AfcLsc(HerdingMemory):
         if self.modality != "audio-visual" or self.settings.importances != "channel":
             return
         clips = torch.cat([context.new_clips, context.memory.clips]).unique()
-        for name in FEATURES:
-            squares = context.over(lambda batch, name=name: self._gradients(batch)[name] ** 2, clips).mean(dim=0)
-            self.get_buffer(f"importance_of_{name}").copy_(squares / squares.mean().clamp(min=1e-30))
+        squares = context.over(
+            lambda batch: torch.stack([part**2 for part in self._gradients(batch).values()], dim=1), clips
+        ).mean(dim=0)  # (features, D)
+        for name, of_channels in zip(FEATURES, squares, strict=True):
+            self.get_buffer(f"importance_of_{name}").copy_(of_channels / of_channels.mean().clamp(min=1e-30))
 
     def loss(self, clips: Clips) -> Mapping[str, Tensor]:
         """NCA, + 0.5 sqrt(t) * discrepancy from the second task on."""

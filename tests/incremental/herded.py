@@ -82,12 +82,12 @@ def check_nearest_means(finished: Run, unit: bool) -> None:
             if clips:
                 mean = recorded.chosen["nearest_mean.means"][label]
                 close(mean, mean_of(recorded.chosen, clips), 1e-4, f"task {number}, new class {label}")
-        clips, scores = finished.progress.predictions[number - 1]
-        features = unit_features(recorded.chosen, finished, clips.tolist())
-        means = recorded.chosen["nearest_mean.means"].double().numpy()
-        distances = np.linalg.norm(features[:, None] - means[None], axis=2)
+        tested, scores = finished.progress.predictions[number - 1]
+        features = unit_features(recorded.chosen, finished, tested.tolist())
+        known = recorded.chosen["nearest_mean.means"].double().numpy()
+        distances = np.linalg.norm(features[:, None] - known[None], axis=2)
         np.testing.assert_allclose(-scores.numpy(), distances, rtol=1e-4, atol=1e-3)
-        predicted = plain_methods.nearest_mean(features, means)
+        predicted = plain_methods.nearest_mean(features, known)
         two = np.sort(distances, axis=1)
-        clear = two[:, 1] - two[:, 0] > 1e-3 if seen > 1 else np.ones(len(clips), dtype=bool)
+        clear = two[:, 1] - two[:, 0] > 1e-3 if seen > 1 else np.ones(len(tested), dtype=bool)
         assert (scores.argmax(dim=1).numpy() == predicted)[clear].all()

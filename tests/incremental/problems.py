@@ -101,7 +101,7 @@ class Step:
 
     @property
     def loss(self) -> float:
-        return sum(self.terms.values())
+        return sum(self.terms.values(), start=0.0)
 
 
 @dataclass
@@ -196,9 +196,15 @@ def nudged(kind: type[Method]) -> type[Method]:
             with torch.no_grad():
                 for weight in self.heads.parameters():
                     if weight.requires_grad and weight.dim():
-                        weight += 0.05 * torch.randn(weight.shape, generator=draw)
+                        weight.add_(0.05 * torch.randn(weight.shape, generator=draw))
 
     return type(f"Nudged{kind.__name__}", (kind,), {"name": f"{kind.name}, nudged", "begin_task": begin_task})
+
+
+def gradient_of(tensor: Tensor) -> Tensor:
+    """The gradient that backward has left, which must be there."""
+    assert tensor.grad is not None
+    return tensor.grad
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ class PlainBatch:
 
     @property
     def old_classes(self) -> int:
-        return self.old_tasks[-1].stop
+        classes: int = self.old_tasks[-1].stop
+        return classes
 
 
 PlainLoss = Callable[[PlainBatch], Tensor]

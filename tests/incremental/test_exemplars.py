@@ -149,7 +149,8 @@ def test_shares_and_prefixes():
 @given(st.integers(0, 40), st.lists(st.integers(1, 3), min_size=1, max_size=5), st.integers(0, 1000))
 def test_the_memory_equals_quota_and_prefixes(size: int, tasks: list[int], seed: int):
     draw = np.random.default_rng(seed)
-    memory, held, seen, next_clip = ExemplarMemory(size), {}, 0, 0
+    memory, seen, next_clip = ExemplarMemory(size), 0, 0
+    held: dict[int, list[int]] = {}
     for new in tasks:
         labels = range(seen, seen + new)
         seen += new
@@ -160,7 +161,7 @@ def test_the_memory_equals_quota_and_prefixes(size: int, tasks: list[int], seed:
             lists[label] = list(range(next_clip, next_clip + min(clips, share)))
             next_clip += clips
         memory.admit(lists, seen)
-        held = plain_methods.prefixes(held, share) | lists
+        held = {label: clips[:share] for label, clips in held.items()} | lists
         assert memory.chosen == held
         assert len(memory.clips) <= size
 

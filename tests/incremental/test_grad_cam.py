@@ -54,6 +54,7 @@ def in_double(heads: Heads) -> plain.PlainHeads:
 @torch.no_grad()
 def maps_by_differences(heads: plain.PlainHeads, clips: Clips) -> Tensor:
     """Central differences of each clip's own logit in every number of its tokens. (B, L, S) of unit length."""
+    assert clips.store is not None
     visual, audio = clips.store[clips.rows].double(), clips.audio.double()
     gradient = torch.zeros_like(visual)
     for place in range(visual[0].numel()):
@@ -113,7 +114,7 @@ def test_the_distillation_has_the_gradient_of_finite_differences(seed: int):
         moved = in_double(heads)
         with torch.no_grad():
             for name, weight in moved.named_parameters():
-                weight += step * along[name]
+                weight.add_(step * along[name])
         return float(grad_cam_distance(maps_by_differences(moved, clips), target.double()))
 
     assert loss.item() == pytest.approx(distance({n: torch.zeros_like(g) for n, g in gradients.items()}, 0), rel=1e-4)
@@ -138,7 +139,7 @@ def test_a_map_that_relu_cuts_to_nothing_is_zero_with_finite_gradients():
     """Without weights in the classifier no token matters; unit length must not divide by zero."""
     heads, clips = heads_of(0), batch_of(0)
     with torch.no_grad():
-        heads.classifier.weight.zero_()
+        heads.classifier.get_parameter("weight").zero_()
     maps = grad_cam_maps(heads, clips, create_graph=True)
     assert (maps == 0).all()
     grad_cam_distance(maps, grad_cam_maps(heads_of(1), clips)).backward()

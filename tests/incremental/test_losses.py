@@ -15,6 +15,7 @@ from avcil.incremental.methods.av_cil import AvCil
 from avcil.tests.incremental import parity_methods
 from avcil.tests.incremental.parity import LABELS, NEW_CLIPS, OLD_CLASSES, OLD_TASKS
 from avcil.tests.incremental.parity_methods import agrees
+from avcil.tests.incremental.problems import gradient_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -26,7 +27,12 @@ def _one_thread(one_thread: None) -> None:
 
 
 quick = settings(deadline=None, max_examples=40, derandomize=True)
-DIRECTIONS = ["teacher-student", "student-teacher"]
+DIRECTIONS: tuple[losses.Direction, ...] = ("teacher-student", "student-teacher")
+CLASS_SIMILARITIES: tuple[tuple[losses.ClassSimilarity, str], ...] = (
+    ("released", "class_similarity_released"),
+    ("equation7", "class_similarity_equation_7"),
+    ("class-mean", "class_similarity_alternative"),
+)
 
 
 # ------------------------------------------------------------------------------------------------- parity
@@ -73,11 +79,7 @@ def test_task_distillation_is_the_released_one(outputs):
 def test_similarities_are_the_released_ones(outputs):
     scores = losses.audio_visual_scores(outputs[0].audio, outputs[0].visual, 0.05)
     agrees(losses.instance_audio_visual_similarity(scores), "av_cil", "instance_similarity")
-    for form, key in (
-        ("released", "class_similarity_released"),
-        ("equation7", "class_similarity_equation_7"),
-        ("class-mean", "class_similarity_alternative"),
-    ):
+    for form, key in CLASS_SIMILARITIES:
         agrees(losses.class_audio_visual_similarity(scores, LABELS, form), "av_cil", key)
 
 
@@ -112,8 +114,8 @@ def test_separated_softmax_of_new_or_memory_clips_alone(new: int, labels: list[i
     own = logits[:, 2:] if new else logits[:, :2]
     torch.testing.assert_close(loss, F.cross_entropy(own, torch.tensor(labels) - (2 if new else 0)))
     loss.backward()
-    assert torch.isfinite(logits.grad).all()
-    others = logits.grad[:, :2] if new else logits.grad[:, 2:]
+    assert torch.isfinite(gradient_of(logits)).all()
+    others = gradient_of(logits)[:, :2] if new else gradient_of(logits)[:, 2:]
     assert (others == 0).all()
 
 
@@ -133,7 +135,7 @@ def test_distillation_of_a_teacher_that_is_very_sure_stays_finite(direction):
     loss = losses.task_knowledge_distillation(student, teacher, [slice(0, 2)], 2.0, direction)
     loss.backward()
     assert torch.isfinite(loss)
-    assert torch.isfinite(student.grad).all()
+    assert torch.isfinite(gradient_of(student)).all()
     torch.testing.assert_close(
         loss, plain.task_distillation(student, teacher, slice(0, 2), 2.0, direction == "student-teacher")
     )
@@ -171,7 +173,7 @@ def test_zero_features_have_finite_similarities():
     scores = losses.audio_visual_scores(audio, torch.ones(3, 4), 0.05)
     assert (scores == 0).all()
     (losses.instance_audio_visual_similarity(scores) + scores.sum()).backward()
-    assert torch.isfinite(audio.grad).all()
+    assert torch.isfinite(gradient_of(audio)).all()
 
 
 def test_doubled_and_single_sigmoid_by_hand():
@@ -227,13 +229,9 @@ def test_similarities_equal_the_plain_ones(clips: int, channels: int, classes: i
     torch.testing.assert_close(
         losses.instance_audio_visual_similarity(scores), plain.instance_similarity(expected), rtol=1e-4, atol=1e-5
     )
-    for form, rendering in (
-        ("released", plain.class_similarity_released),
-        ("equation7", plain.class_similarity_equation_7),
-        ("class-mean", plain.class_similarity_alternative),
-    ):
+    for form, rendering in CLASS_SIMILARITIES:
         ours = losses.class_audio_visual_similarity(scores, labels, form)
-        torch.testing.assert_close(ours, rendering(expected, labels), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours, getattr(plain, rendering)(expected, labels), rtol=1e-4, atol=1e-5)
 
 
 def maps(shape: tuple[int, ...], dim: int, draw: torch.Generator) -> Tensor:

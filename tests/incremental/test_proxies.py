@@ -14,6 +14,7 @@ from avcil.incremental.proxies import ProxyClassifier, nca_loss
 from avcil.tests.incremental import parity_methods
 from avcil.tests.incremental.parity import LABELS
 from avcil.tests.incremental.parity_methods import agrees
+from avcil.tests.incremental.problems import gradient_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -38,6 +39,7 @@ def classifier(proxies: Tensor, old: int, per_class: int) -> ProxyClassifier:
 
 def test_similarities_and_nca_are_the_released_ones():
     method = parity_methods.student(AfcLsc)
+    assert isinstance(method, AfcLsc)
     similarities = method.scores(parity_methods.clips())
     agrees(similarities, "afc", "similarities")
     agrees(nca_loss(similarities, LABELS, method.classifier.scale), "afc", "nca")
@@ -80,7 +82,7 @@ def test_one_class_alone_has_finite_loss_and_gradient():
     loss = nca_loss(similarities, torch.tensor([0, 0]), torch.ones((), requires_grad=True))
     assert loss.item() == 0
     loss.backward()
-    assert torch.isfinite(similarities.grad).all()
+    assert torch.isfinite(gradient_of(similarities)).all()
 
 
 def test_a_zero_feature_has_finite_similarity_and_gradient():
@@ -88,7 +90,7 @@ def test_a_zero_feature_has_finite_similarity_and_gradient():
     similarity = classifier(torch.eye(3), 0, 3)(features)
     assert similarity.item() == pytest.approx(-2)
     similarity.sum().backward()
-    assert torch.isfinite(features.grad).all()
+    assert torch.isfinite(gradient_of(features)).all()
 
 
 # -------------------------------------------------------------------------------- the plain rendering, random
@@ -159,6 +161,7 @@ def test_new_proxies_are_normal_with_variance_of_one_over_the_channels():
 def test_a_frozen_copy_draws_proxies_of_its_own():
     """A teacher's fresh proxies are not the student's: they only serve to work out importances."""
     teacher, student = parity_methods.teacher(AfcLsc), parity_methods.student(AfcLsc)
+    assert isinstance(teacher, AfcLsc) and isinstance(student, AfcLsc)
     assert teacher.classifier.proxies.shape == student.classifier.proxies.shape
     assert not torch.equal(teacher.classifier.new_proxies, student.classifier.new_proxies)
     assert not any(weight.requires_grad for weight in teacher.parameters())

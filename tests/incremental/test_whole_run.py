@@ -5,6 +5,7 @@ Batches, memory, teacher, model choice and accuracies are each run's own.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,6 @@ from avcil.tests.incremental import plain_methods
 from avcil.tests.incremental.problems import Problem, Run, make_problem, run
 from avcil.tests.incremental.replay import plain_heads, same_weights
 from torch import Tensor, nn
-
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -117,8 +117,8 @@ def check_equal(finished: Run, plain: PlainResult, tolerance: float = 1e-4) -> N
         assert [clip.id for clip in memory] == ids
     assert finished.progress.chosen_epochs == [epoch + 1 for epoch in plain.chosen_epochs]
     for number, losses in enumerate(plain.epoch_losses, start=1):
-        recorded = finished.tasks[number - 1].steps
-        ours = [sum(step.loss for step in steps) / len(steps) for steps in recorded]
+        epochs = finished.tasks[number - 1].steps
+        ours = [sum(step.loss for step in steps) / len(steps) for steps in epochs]
         assert ours == pytest.approx(losses, rel=1e-4)
     for number, (heads, recorded) in enumerate(zip(plain.heads, finished.tasks, strict=True), start=1):
         for (name, tensor), (same, theirs) in zip(
@@ -131,18 +131,25 @@ def check_equal(finished: Run, plain: PlainResult, tolerance: float = 1e-4) -> N
     after = [predictions_of(table, clips, scores) for clips, scores in finished.progress.predictions]
     boundaries = table.task(len(table.tasks)).boundaries
     summary = metrics.summarise(after, boundaries)
-    ours = summary["accuracy_matrix"]
-    for row, fractions in zip(ours, plain.accuracy, strict=True):
+    matrix = metrics.accuracy_matrix(after, boundaries)
+    assert summary["accuracy_matrix"] == matrix
+    for row, fractions in zip(matrix, plain.accuracy, strict=True):
         assert row == pytest.approx([100 * fraction for fraction in fractions])
     counts = [len(task.test) for task in plain_tasks(finished.problem)]
     expected = plain_methods.mean_accuracy(plain.accuracy, counts)
     assert summary["mean_accuracy"] == pytest.approx(100 * expected)
-    if len(ours) > 1:
+    if len(matrix) > 1:
         forgotten = plain_methods.average_forgetting(plain.accuracy)
         assert summary["average_forgetting"] == pytest.approx(100 * forgotten, abs=1e-9)
 
 
-SIZES = {"epochs": 5, "batch_size": 5, "memory_batch_size": 3, "memory_size": 12, "evaluation_batch_size": 7}
+SIZES: dict[str, Any] = {
+    "epochs": 5,
+    "batch_size": 5,
+    "memory_batch_size": 3,
+    "memory_size": 12,
+    "evaluation_batch_size": 7,
+}
 
 
 @pytest.mark.parametrize("model_choice", ["best", "last"])

@@ -1,6 +1,8 @@
 """AFC against the plain rendering: proxies, NCA, importances, discrepancy, and what goes around them."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +34,10 @@ WIDE = cases(fewest_new=2, fewest_channels=14)
 SMALL = {"proxies": PROXIES}
 # A class whose features ReLU cuts to zero has one centre; k-means says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+
+
+def settings_of(given: Mapping[str, Any]) -> AfcSettings:
+    return AfcSettings(**{**SMALL, **given})
 
 
 def three(heads: plain.PlainHeads, batch: PlainBatch) -> tuple[Tensor, list[Tensor]]:
@@ -95,6 +101,7 @@ def widened_teacher(finished: Run, batch: PlainBatch) -> plain.PlainHeads:
 
 def test_total_and_gradients_are_the_released_ones():
     method = parity_methods.student(AfcLsc)
+    assert isinstance(method, AfcLsc)
     terms = method.loss(parity_methods.taught(parity_methods.clips(), parity_methods.teacher(AfcLsc)))
     agrees(terms["nca"], "afc", "nca")
     agrees(terms["discrepancy"] / (0.5 * math.sqrt(3)), "afc", "discrepancy")
@@ -121,7 +128,7 @@ def test_importances_are_the_released_ones():
 @given(WIDE, st.booleans())
 def test_every_step_is_the_plain_one_with_the_similarity_readout(case: Case, repeats: bool):
     finished = case.run(nudged(AfcLsc), {**SMALL, "herding_repeats": repeats})
-    replay(finished, afc(finished, AfcSettings(**SMALL)), afresh=True)
+    replay(finished, afc(finished, settings_of({})), afresh=True)
     check_run(finished)
     check_linear_readout(finished)
     check_herding(finished, repeats)
@@ -131,7 +138,7 @@ def test_every_step_is_the_plain_one_with_the_similarity_readout(case: Case, rep
 @given(WIDE, st.booleans())
 def test_every_step_is_the_plain_one_with_the_nearest_mean_readout(case: Case, unit: bool):
     finished = case.run(nudged(AfcNme), {**SMALL, "normalise_means": unit})
-    replay(finished, afc(finished, AfcSettings(**SMALL)), afresh=True)
+    replay(finished, afc(finished, settings_of({})), afresh=True)
     check_run(finished)
     check_herding(finished, repeats=True)
     check_nearest_means(finished, unit)
@@ -148,9 +155,9 @@ def test_every_step_is_the_plain_one_with_the_nearest_mean_readout(case: Case, u
         margin=st.sampled_from([0.0, 0.6]),
     ),
 )
-def test_every_setting_does_what_its_formula_says(case: Case, settings: dict[str, object]):
+def test_every_setting_does_what_its_formula_says(case: Case, settings: dict[str, Any]):
     finished = case.run(nudged(AfcLsc), {**SMALL, **settings})
-    replay(finished, afc(finished, AfcSettings(**SMALL, **settings)), afresh=True)
+    replay(finished, afc(finished, settings_of(settings)), afresh=True)
 
 
 def test_channel_importances_are_the_mean_squared_gradients_brought_to_mean_one():
