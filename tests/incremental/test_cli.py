@@ -1,0 +1,324 @@
+"""`avcil-incr` as a user meets it: what it prints, what it leaves, and one line for every mistake."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avcil.incremental.cli import main
+from avcil.tests.incremental import synthetic
+from avcil.tests.incremental.synthetic import Made
+from avcil.tests.incremental.test_config import DATASETS, EPOCHS, LAMBDAS, SHARED
+from click.testing import CliRunner, Result
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SMALL = (
+    *("--epochs", "2", "--batch-size", "4", "--memory-size", "9", "--memory-batch-size", "3", "--device", "cpu"),
+    *("--precision", "float32", "--set", "evaluation_batch_size=5", "--set", "checkpoint_seconds=0"),
+    *("--set", "learning_rate=0.02", "--classes-per-task", "2"),
+)
+"""`synthetic.SETTINGS` as options."""
+
+
+def call(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def done(*words: str | Path) -> str:
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def mistake(*words: str | Path) -> str:
+    result = call(*words)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.endswith("\n")
+    return result.stderr.removeprefix("error: ").strip()
+
+
+def run_words(made: Made, out: Path, method: str = "av-cil") -> tuple[str | Path, ...]:
+    return ("run", "--method", method, "--manifest", made.manifest, "--cache", made.cache, "--out", out, *SMALL)
+
+
+# ---------------------------------------------------------------------------------------------------- a run
+
+
+def test_a_run_says_what_it_does_and_leaves_what_it_promises(
+    made: Made, tmp_path: Path, reference: Callable[[str], Path]
+):
+    said = done(*run_words(made, tmp_path / "out"))
+    assert "av-cil: 67 clips, 6 classes in 3 tasks; 2 epochs a task; cpu, float32" in said
+    assert "all 67 clips x" in said
+    assert "RANDOM weights" in said
+    assert "task 3/3: epoch" in said
+    assert "tested on 18 clips of 6 classes" in said
+    assert "Mean Accuracy" in said
+    assert said.endswith(f"results: {tmp_path / 'out'}\n")
+    assert synthetic.differing(reference("av-cil"), tmp_path / "out") == []
+
+
+def test_clips_left_out_are_said(tmp_path: Path):
+    made = synthetic.make(tmp_path / "data", not_cached=["c00_train_00", "c01_test_00"])
+    said = done(*run_words(made, tmp_path / "out", "fine-tuning"))
+    assert "not in the cache and left out: 2 clips of the manifest" in said
+
+
+def test_several_seeds_in_one_table(made: Made, tmp_path: Path):
+    said = done(*run_words(made, tmp_path / "out", "fine-tuning"), "--seeds", "3", "--seed", "4")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["seed-4", "seed-5", "seed-6"]
+    (line,) = [line for line in said.splitlines() if line.split()[:2] == ["fine-tuning", "3"]]
+    assert line.count("±") == 6
+    assert "seed 6, task 3/3" in said
+    again = done(*run_words(made, tmp_path / "out", "fine-tuning"), "--seeds", "3", "--seed", "4")
+    assert "task 3/3" not in again  # nothing was left to do
+
+
+def test_a_run_is_repeated_from_its_configuration(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From another folder, with nothing but config.json, to the same bits; other options win over it."""
+    monkeypatch.chdir(made.manifest.parent)
+    relative = Made(Path("clips.csv"), Path("cache"))
+    done(*run_words(relative, tmp_path / "one", "icarl-nme"), "--set", "normalise_means=true", "--seed", "3")
+    monkeypatch.chdir(tmp_path)
+    done("run", "--config", tmp_path / "one" / "config.json", "--out", tmp_path / "two")
+    assert synthetic.differing(tmp_path / "one", tmp_path / "two") == []
+    config = [json.loads((tmp_path / name / "config.json").read_text())["run"] for name in ("one", "two")]
+    assert config[0] == config[1]
+    assert config[0]["settings"]["normalise_means"] is True
+    done("run", "--config", tmp_path / "one" / "config.json", "--out", tmp_path / "three", "--seed", "4")
+    assert "seed" in synthetic.differing(tmp_path / "one", tmp_path / "three")
+
+
+def test_a_run_by_a_plugin_is_repeated_from_its_configuration(made: Made, tmp_path: Path):
+    plugin = tmp_path / "own.py"
+    plugin.write_text(
+        "from avcil.incremental import Method\nclass Own(Method):\n    name = 'own'\n    paper = 'none'\n"
+    )
+    done(*run_words(made, tmp_path / "one", "own"), "--plugin", plugin)
+    done("run", "--config", tmp_path / "one" / "config.json", "--out", tmp_path / "two")
+    assert synthetic.differing(tmp_path / "one", tmp_path / "two") == []
+
+
+def test_a_file_can_be_taken_out_of_a_repeated_configuration(made: Made, tmp_path: Path):
+    tasks = synthetic.write_csv(
+        tmp_path / "tasks.csv", ("task", "label"), [(label < 5, f"class {label:02d}") for label in range(6)]
+    )
+    done(*run_words(made, tmp_path / "one", "fine-tuning"), "--tasks", tasks)
+    repeat = ("run", "--config", tmp_path / "one" / "config.json", "--print-config", "--set", "tasks=none")
+    assert json.loads(done(*repeat))["tasks"] is None
+
+
+# -------------------------------------------------------------------------------------------- --print-config
+
+
+def printed(*words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(done("run", "--print-config", *words))
+    return found
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("method", EPOCHS)
+def test_printed_presets_are_the_published_ones(method: str, dataset: str):
+    audio, visual, both = EPOCHS[method][DATASETS.index(dataset)].split("/")
+    for modality, epochs in (("audio", audio), ("visual", visual), ("audio-visual", both)):
+        words = ("--method", method, "--dataset", dataset, "--modality", modality)
+        if epochs == "-":
+            assert "needs --modality audio-visual" in mistake("run", "--print-config", *words)
+            continue
+        config = printed(*words)
+        assert config["epochs"] == int(epochs)
+        assert config.items() >= SHARED[dataset].items()
+        assert (config["batch_size"], config["memory_batch_size"]) == (256, 128)
+        if method == "av-cil":
+            lambdas = ("lambda_instance", "lambda_class", "lambda_spatial", "similarity_temperature")
+            assert tuple(config["settings"][name] for name in lambdas) == LAMBDAS[dataset]
+
+
+def test_printing_needs_neither_cache_nor_out_and_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    config = printed("--method", "av-cil", "--dataset", "ave", "--set", "class_similarity=equation7", "--epochs", "3")
+    assert (config["epochs"], config["settings"]["class_similarity"]) == (3, "equation7")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_can_also_be_set(tmp_path: Path):
+    config = printed("--dataset", "ave", "--set", "method=lwf", "--set", "epochs=3", "--epochs", "9")
+    assert (config["method"], config["epochs"]) == ("lwf", 3)
+
+
+# ----------------------------------------------------------------------------------- show, table and methods
+
+
+def test_show_and_table(made: Made, tmp_path: Path, reference: Callable[[str], Path]):
+    first, second = reference("av-cil"), reference("oracle")
+    shown = done("show", first)
+    assert "av-cil (audio-visual), seed 0" in shown
+    assert f"files: {first}" in shown
+    metrics = json.loads((first / "metrics.json").read_text())
+    assert f"{metrics['mean_accuracy']:.2f}" in shown
+    assert f"{metrics['accuracy_matrix'][2][0]:.1f}" in shown
+    out = tmp_path / "figures.csv"
+    table = done("table", first, second, "--markdown", "--csv", out)
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines() if line[:2] == "| "]
+    assert [row[0] for row in rows] == ["Method", "av-cil", "oracle"]
+    assert rows[1][2] == f"{metrics['mean_accuracy']:.2f}"
+    with out.open() as file:
+        assert [row["row"] for row in csv.DictReader(file)] == ["av-cil", "oracle"]
+
+
+def test_methods():
+    listed = done("methods")
+    for method in EPOCHS:
+        assert any(line.split()[:1] == [method] for line in listed.splitlines())
+    one = done("methods", "av-cil")
+    assert "ICCV 2023" in one
+    for setting in ("lambda_instance", "class_similarity", "temperature"):
+        assert setting in one
+
+
+# ----------------------------------------------------------------------------------------- one line a mistake
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--metod", "lwf"), "--metod"),
+        (("run", "--method", "avcil", "--dataset", "ave"), "unknown method 'avcil': did you mean 'av-cil'?"),
+        (("run", "--method", "lwf", "--dataset", "avee"), "unknown dataset 'avee': did you mean 'ave'?"),
+        (
+            ("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--set", "temperatur=1"),
+            "did you mean 'temperature'?",
+        ),
+        (("run", "--method", "lwf", "--dataset", "ave", "--set", "temperature"), "--set takes FIELD=VALUE"),
+        (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--set", "temperature=warm"), "temperature: "),
+        (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--modality", "smell"), "modality: "),
+        (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--epochs", "0"), "epochs: "),
+        (("run", "--method", "lwf", "--dataset", "ave", "--epochs", "ten"), "'ten' is not a valid integer"),
+        (("run", "--method", "lwf", "--dataset", "ave", "--seeds", "0"), "--seeds"),
+        (("run", "--method", "lwf", "--dataset", "ave"), "say where the features are: --cache DIR"),
+        (("run", "--method", "lwf", "--dataset", "ave", "--classes", "c.csv"), "--classes goes with --manifest"),
+        (("run", "--method", "lwf"), "either --dataset NAME or --manifest FILE"),
+        (("run", "--dataset", "ave"), "say what to run: --method NAME"),
+        (("run", "--method", "lwf", "--manifest", "gone.csv", "--cache", "c"), "there is no file gone.csv"),
+        (("run", "--method", "lwf", "--dataset", "ave", "--cache", "gone"), "gone is not a feature cache"),
+        (("run", "--config", "gone.json"), "gone.json cannot be read as JSON"),
+        (("run", "--method", "own", "--plugin", "gone.py", "--dataset", "ave"), "gone.py: no such file"),
+        (("rum",), "No such command 'rum'"),
+        (("show", "gone"), "gone: no finished run there"),
+        (("show",), "Missing argument 'RUN'"),
+        (("table", "gone"), "gone: no finished run there"),
+        (("table",), "Missing argument 'RUN...'"),
+        (("methods", "avcil"), "did you mean 'av-cil'?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_mistakes_in_words(words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    if words[0] == "run" and "--cache" in words:
+        words = (*words, "--out", "out")
+    assert said in mistake(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("device", ["cuda:9", "gpu", "cpu:x"])
+def test_a_device_that_is_not_there(made: Made, tmp_path: Path, device: str):
+    said = mistake(*run_words(made, tmp_path / "out"), "--device", device)
+    assert f"device '{device}' cannot be used" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_place_for_results(made: Made, tmp_path: Path):
+    words = run_words(made, tmp_path / "out")
+    cut = words.index("--out")
+    assert "say where the results go: --out DIR" in mistake(*words[:cut], *words[cut + 2 :])
+    (tmp_path / "file").touch()
+    assert "is a file" in mistake(*run_words(made, tmp_path / "file"))
+    assert "cannot be made" in mistake_after_telling(*run_words(made, tmp_path / "file" / "out"))
+
+
+def test_a_configuration_file_that_is_none(tmp_path: Path):
+    (tmp_path / "list.json").write_text("[1]")
+    assert "not a run's config.json" in mistake("run", "--config", tmp_path / "list.json")
+
+
+def test_a_figures_file_in_no_folder(tmp_path: Path, reference: Callable[[str], Path]):
+    result = call("table", reference("lwf"), "--csv", tmp_path / "gone" / "a.csv")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "there is no folder" in result.stderr
+
+
+@pytest.mark.parametrize("fault", ["cut short", "no record", "record damaged", "description damaged"])
+def test_a_damaged_cache(tmp_path: Path, fault: str):
+    made = synthetic.make(tmp_path / "data")
+    shards = made.cache / "shards"
+    if fault == "cut short":
+        with (shards / "shard-00001.h5").open("r+b") as file:
+            file.truncate(1000)
+    elif fault == "record damaged":
+        (shards / "shard-00001.json").write_text("{")
+    elif fault == "description damaged":
+        (made.cache / "cache.json").write_text("{}")
+    else:
+        for record in shards.glob("*.json"):
+            record.unlink()
+    assert str(made.cache) in mistake(*run_words(made, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_run_in_the_same_place(made: Made, tmp_path: Path, reference: Callable[[str], Path]):
+    words = run_words(made, reference("lwf"), "lwf")
+    assert "holds this very run, finished" in mistake_after_telling(*words)
+    assert "epochs = 2, not 5" in mistake_after_telling(*words, "--epochs", "5")
+    assert "settings.temperature = 2.0, not 1.5" in mistake_after_telling(*words, "--set", "temperature=1.5")
+
+
+def mistake_after_telling(*words: str | Path) -> str:
+    """One that shows only after the data were looked at and described."""
+    result = call(*words)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    return result.stderr
+
+
+# ------------------------------------------------------------------------------------------- as real processes
+
+
+def process(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    program = "from avcil.incremental.cli import main; main(prog_name='avcil-incr')"
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_help_and_no_words_at_all():
+    helped = process("--help")
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert helped.stdout.startswith("Usage: avcil-incr")
+    assert "methods" in helped.stdout
+    silent = process()
+    assert silent.returncode == 2
+    assert "Usage: avcil-incr" in silent.stderr
+    misspelt = process("run", "--metod", "x")
+    assert (misspelt.returncode, misspelt.stdout, misspelt.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.slow
+def test_a_run_and_a_mistake_in_processes_of_their_own(made: Made, tmp_path: Path, reference: Callable[[str], Path]):
+    ended = process(*run_words(made, tmp_path / "out"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert synthetic.differing(reference("av-cil"), tmp_path / "out") == []
+    again = process(*run_words(made, tmp_path / "out"))
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
