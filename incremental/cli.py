@@ -82,7 +82,7 @@ def run(
     given["plugins"] = [str(path.resolve()) for path in plugins] or given.get("plugins", [])
     kind = find_method(method, map(Path, given["plugins"]))
 
-    from .experiment import load_data, load_problem
+    from .experiment import load_data, load_problem, place_for, places_for_seeds
 
     problem = load_problem(given.get("dataset"), given.get("manifest"), given.get("classes"))
     for name in ("manifest", "classes", "tasks", "cache"):  # so that the run can be repeated from anywhere
@@ -98,6 +98,10 @@ def run(
         return
     if out is None:
         raise InputError("say where the results go: --out DIR")
+    if seeds is None:  # told before features are loaded, which takes its time
+        place_for(config, settings, out)
+    else:
+        places_for_seeds(config, settings, out, seeds)
     _run(kind, config, settings, load_data(config, problem), out, seeds)
 
 

@@ -227,6 +227,22 @@ def build_method(kind: type[Method], config: RunConfig, settings: Any, widths: W
         return kind(settings, widths, config.modality)
 
 
+def place_for(config: RunConfig, settings: Any, out: Path) -> RunDirectory:
+    """The folder of one run; InputError where it is taken by another, or by this one, finished."""
+    directory = RunDirectory(out, as_plain(config, settings))
+    if directory.finished:
+        raise InputError(f"{out} holds this very run, finished; choose another --out, or see avcil-incr show {out}")
+    return directory
+
+
+def places_for_seeds(config: RunConfig, settings: Any, out: Path, seeds: int) -> dict[int, RunDirectory]:
+    """The folder of each of several runs, by seed; finished ones are allowed."""
+    return {
+        seed: RunDirectory(out / f"seed-{seed}", as_plain(replace(config, seed=seed), settings))
+        for seed in range(config.seed, config.seed + seeds)
+    }
+
+
 def run_once(
     kind: type[Method],
     config: RunConfig,
@@ -236,9 +252,7 @@ def run_once(
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Mapping[str, Any]:
     """One run in folder `out`; goes on where an earlier sitting stopped. Returns metrics.json's content."""
-    directory = RunDirectory(out, as_plain(config, settings))
-    if directory.finished:
-        raise InputError(f"{out} holds this very run, finished; choose another --out, or see avcil-incr show {out}")
+    directory = place_for(config, settings, out)
     directory.begin(provenance(config, data))
     progress = directory.progress()
     widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
@@ -270,12 +284,10 @@ def run_seeds(
     Finished ones are left as they are.
     """
     every: list[Mapping[str, Any]] = []
-    for seed in range(config.seed, config.seed + seeds):
-        one = replace(config, seed=seed)
-        where = out / f"seed-{seed}"
-        directory = RunDirectory(where, as_plain(one, settings))
+    for seed, directory in places_for_seeds(config, settings, out, seeds).items():
         if directory.finished:
             every.append(directory.metrics())
             continue
-        every.append(run_once(kind, one, settings, data, where, partial(report, seed)))
+        one = replace(config, seed=seed)
+        every.append(run_once(kind, one, settings, data, directory.path, partial(report, seed)))
     return every

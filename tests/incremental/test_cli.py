@@ -230,6 +230,13 @@ def test_mistakes_in_words(words: tuple[str, ...], said: str, tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def mistake_after_telling(*words: str | Path) -> str:
+    """One that shows only after the data were looked at and described."""
+    result = call(*words)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    return result.stderr
+
+
 @pytest.mark.parametrize("device", ["cuda:9", "gpu", "cpu:x"])
 def test_a_device_that_is_not_there(made: Made, tmp_path: Path, device: str):
     said = mistake(*run_words(made, tmp_path / "out"), "--device", device)
@@ -277,16 +284,9 @@ def test_a_damaged_cache(tmp_path: Path, fault: str):
 
 def test_another_run_in_the_same_place(made: Made, tmp_path: Path, reference: Callable[[str], Path]):
     words = run_words(made, reference("lwf"), "lwf")
-    assert "holds this very run, finished" in mistake_after_telling(*words)
-    assert "epochs = 2, not 5" in mistake_after_telling(*words, "--epochs", "5")
-    assert "settings.temperature = 2.0, not 1.5" in mistake_after_telling(*words, "--set", "temperature=1.5")
-
-
-def mistake_after_telling(*words: str | Path) -> str:
-    """One that shows only after the data were looked at and described."""
-    result = call(*words)
-    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    return result.stderr
+    assert "holds this very run, finished" in mistake(*words)
+    assert "epochs = 2, not 5" in mistake(*words, "--epochs", "5")
+    assert "settings.temperature = 2.0, not 1.5" in mistake(*words, "--set", "temperature=1.5")
 
 
 # ------------------------------------------------------------------------------------------- as real processes
