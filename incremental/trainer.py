@@ -5,6 +5,7 @@ the ends of epochs and tasks; random choices need no saving (see `randomness`).
 """
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .clips import ClipTable, ExemplarMemory, Task
 from .config import RunConfig
 from .method import Method
@@ -225,7 +227,14 @@ class Trainer:
             terms = self._step(clips, teacher, optimiser)
             for name, term in terms.items():
                 sums[name] = sums[name] + term if name in sums else term
-        return {name: float(total) / len(new) for name, total in sums.items()}
+        means = {name: float(total) / len(new) for name, total in sums.items()}
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                raise InputError(
+                    f"task {context.task.number}, epoch {epoch}: {name} has become {mean}: lower the learning rate "
+                    f"(--set learning_rate=..., now {config.learning_rate}) or the weight of that term"
+                )
+        return means
 
     def _step(self, clips: Any, teacher: Teacher | None, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
         """One optimisation step. Returns the detached loss terms; nothing waits for the device."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from avcil.errors import InputError
 from avcil.incremental import Clips, ClipTable, Context, Method, Settings, Task, Widths
 from avcil.incremental.config import RunConfig
 from avcil.incremental.method import Replay
@@ -72,7 +73,12 @@ class Scripted(Method):
 
 
 def learn(
-    right: tuple[int, ...] = (0,), *, replay: Replay = "none", progress: Progress | None = None, **given: Any
+    right: tuple[int, ...] = (0,),
+    *,
+    replay: Replay = "none",
+    progress: Progress | None = None,
+    kind: type[Scripted] = Scripted,
+    **given: Any,
 ) -> tuple[Scripted, Progress]:
     source = TableSource(len(TABLE.ids))
     residence = Residence(
@@ -80,8 +86,8 @@ def learn(
     )
     values: dict[str, Any] = {"epochs": 3, "batch_size": 4, "memory_batch_size": 2, "memory_size": 7}
     config = RunConfig(method="scripted", cache="", classes_per_task=2, **values | given)
-    kind = type("Scripted", (Scripted,), {"replay": replay, "right": right})
-    method = kind(Settings(), Widths(AUDIO, 4), "audio")
+    scripted = type("Scripted", (kind,), {"replay": replay, "right": right})
+    method = scripted(Settings(), Widths(AUDIO, 4), "audio")
     trainer = Trainer(config, TABLE, method, ClipReader(residence, TABLE.labels))
     return method, trainer.run(progress)
 
@@ -274,3 +280,18 @@ def test_a_run_that_is_done_learns_nothing_more():
     assert again is progress
     assert method.of("loss") == []
     assert len(again.predictions) == 3
+
+
+def test_a_loss_that_is_no_number_any_more_ends_the_run_in_one_line():
+    """Its figures would look like any others."""
+
+    class Diverging(Scripted):
+        def loss(self, clips: Clips) -> Mapping[str, Tensor]:
+            steady, up = self.heads.audio_projection.weight.sum(), super().loss(clips)["up"]
+            too_much = self.task.number == 2 and len(self.of("after_epoch")) == 4
+            return {"steady": 0 * steady, "growing": up * 1e38 * 1e38 if too_much else up}
+
+    with pytest.raises(InputError) as error:
+        learn(kind=Diverging, batch_size=15)
+    assert str(error.value).startswith("task 2, epoch 2: growing has become inf: lower the learning rate")
+    assert "\n" not in str(error.value)
