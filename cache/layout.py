@@ -12,6 +12,7 @@ the file out (`create_empty_shard`); rows are written and read at those offsets 
 global interpreter lock and cannot hang on a damaged file.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,7 +52,7 @@ class Place:
     @property
     def row_bytes(self) -> int:
         """Bytes of one clip's part."""
-        return int(np.prod(self.row_shape)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.row_shape) * np.dtype(self.dtype).itemsize
 
     @property
     def end(self) -> int:

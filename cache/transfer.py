@@ -67,6 +67,39 @@ def pieces_of(wanted: dict[str, list[Wanted]], shards: dict[str, tuple[Path, Sha
     return pieces
 
 
+class Goal:
+    """Where one data set's rows go: straight into a tensor of the stored type, or converted on the way."""
+
+    def __init__(self, name: str, tensor: torch.Tensor, kind: StorageType) -> None:
+        self._name, self._tensor, self._kind = name, tensor, kind
+        straight = tensor.dtype == kind.bits_dtype and tensor.is_contiguous()
+        # One view of all bytes: a tensor of each clip would cost a good part of the time that the copying takes.
+        self._bytes = bytes_of(tensor) if straight else None
+
+    @property
+    def converting(self) -> bool:
+        """Whether there is arithmetic to be done."""
+        return self._tensor.dtype != self._kind.bits_dtype
+
+    def read(self, descriptor: int, piece: Piece, clip: Wanted, scratch: Scratch) -> None:
+        """Read one clip's row."""
+        place = piece.record.datasets[self._name]
+        if self._bytes is not None:
+            size = place.row_bytes
+            into = self._bytes[clip.target * size : (clip.target + 1) * size]
+            _read_bytes(descriptor, piece.path, into, place.row_offset(clip.row))
+            return
+        bits = scratch.buffer(f"{self._name} bits", self._kind.bits_dtype, place.row_shape)
+        _read_bytes(descriptor, piece.path, bytes_of(bits), place.row_offset(clip.row))
+        scale = None
+        if self._kind.scaled:
+            scale_place = piece.record.datasets[f"{self._name}_scale"]
+            scale = scratch.buffer(f"{self._name} scale", torch.float32, scale_place.row_shape)
+            _read_bytes(descriptor, piece.path, bytes_of(scale), scale_place.row_offset(clip.row))
+        wide = scratch.buffer(f"{self._name} wide", torch.float32, bits.shape)
+        from_stored(bits, scale, self._tensor[clip.target], wide)
+
+
 def transfer(
     pieces: Sequence[Piece],
     kind: StorageType,
@@ -80,21 +113,21 @@ def transfer(
         InputError: a shard ends early or cannot be read.
     """
     scratch = Scratch()
-    results = [(name, tensor) for name, tensor in (("visual", visual), ("audio", audio)) if tensor is not None]
+    goals = [Goal(name, tensor, kind) for name, tensor in (("visual", visual), ("audio", audio)) if tensor is not None]
 
     def read(piece: Piece) -> None:
         try:
             descriptor = os.open(piece.path, os.O_RDONLY)
             try:
                 for clip in piece.wanted:
-                    for name, tensor in results:
-                        _read_row(descriptor, piece, name, clip.row, kind, tensor[clip.target], scratch)
+                    for goal in goals:
+                        goal.read(descriptor, piece, clip, scratch)
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise InputError(f"shard {piece.path} cannot be read: {error.strerror}") from None
 
-    if any(tensor.dtype != kind.bits_dtype for _, tensor in results):
+    if any(goal.converting for goal in goals):
         threads = min(threads, CONVERTING_READERS)
     if threads <= 1 or len(pieces) <= 1:
         for piece in pieces:
@@ -107,29 +140,15 @@ def transfer(
             pass
 
 
-def _read_row(
-    descriptor: int, piece: Piece, name: str, row: int, kind: StorageType, out: torch.Tensor, scratch: Scratch
-) -> None:
-    """One clip's part of one data set, into `out`."""
-    place = piece.record.datasets[name]
-    if out.dtype == kind.bits_dtype and out.is_contiguous():
-        _read_bytes(descriptor, piece.path, out, place.row_offset(row))
-        return
-    bits = scratch.buffer(f"{name} bits", kind.bits_dtype, place.row_shape)
-    _read_bytes(descriptor, piece.path, bits, place.row_offset(row))
-    scale = None
-    if kind.scaled:
-        place = piece.record.datasets[f"{name}_scale"]
-        scale = scratch.buffer(f"{name} scale", torch.float32, place.row_shape)
-        _read_bytes(descriptor, piece.path, scale, place.row_offset(row))
-    from_stored(bits, scale, out, scratch.buffer(f"{name} wide", torch.float32, bits.shape))
+def bytes_of(tensor: torch.Tensor) -> memoryview:
+    """The memory of a contiguous CPU tensor, to be written to."""
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
-def _read_bytes(descriptor: int, path: Path, into: torch.Tensor, offset: int) -> None:
-    """Fill a contiguous tensor from the file."""
-    view = into.reshape(-1).view(torch.uint8).numpy().data
-    while view:
-        count = os.preadv(descriptor, [view], offset)
+def _read_bytes(descriptor: int, path: Path, into: memoryview, offset: int) -> None:
+    """Fill `into` from the file."""
+    while into:
+        count = os.preadv(descriptor, [into], offset)
         if count == 0:
             raise InputError(f"shard {path} ends early, at byte {offset}: verify the cache")
-        view, offset = view[count:], offset + count
+        into, offset = into[count:], offset + count
