@@ -23,11 +23,11 @@ Backward, with d(.) for the gradient of the loss:
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .buffers import reusable_empty
 from .products import product_type, tanh_linear, transposed_product
 from .team import share
 
@@ -103,18 +103,6 @@ def _types(store: Tensor) -> tuple[torch.dtype, torch.dtype]:
     return product_type(store.dtype), torch.float64 if store.dtype == torch.float64 else torch.float32
 
 
-def _large_empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """`torch.empty` by way of NumPy, which asks the system for huge pages.
-
-    A step writes hundreds of megabytes for backward to read; met 4 KB at a time, the page faults alone took a
-    tenth of the step.
-    """
-    size = math.prod(shape) * dtype.itemsize
-    raw = torch.from_numpy(np.empty(size + 64, dtype=np.uint8))
-    start = -raw.data_ptr() % 64
-    return raw[start : start + size].view(dtype).view(shape)
-
-
 def _forward(
     store: Tensor,
     rows: Tensor,
@@ -134,10 +122,10 @@ def _forward(
     log_spatial = kept = None
     first_map = batch if maps_from is None else maps_from
     if maps_from is not None:
-        log_spatial = _large_empty((batch - first_map, slices, tokens, channels), sums)
+        log_spatial = reusable_empty((batch - first_map, slices, tokens, channels), sums)
     if keep:
         per_slice = gate.new_empty((3, batch, slices, channels))
-        kept = _Kept(_large_empty((batch, *clip_shape), products), *per_slice)
+        kept = _Kept(reusable_empty((batch, *clip_shape), products), *per_slice)
     positions = rows.tolist()
 
     def work(clips: range) -> None:
