@@ -1,1 +1,1 @@
-"""The demo room."""
+"""A small data set of real video files, taken through both stages: `python -m avcil.demo --out DIR`."""
