@@ -44,7 +44,7 @@ class OneLineErrors(click.Group):
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """As click's own, but misspelt options and `InputError` alike are one line."""
         try:
-            result = super().main(*args, standalone_mode=False, **extra)
+            result: Any = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except (click.ClickException, InputError) as error:
             if not standalone_mode:
                 raise

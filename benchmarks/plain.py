@@ -93,9 +93,7 @@ def adam(parameters: Sequence[nn.Parameter]) -> torch.optim.Adam:
 # -------------------------------------------------------------------------------------------- AV-CIL's losses
 
 
-def separated_softmax_cross_entropy(
-    logits: Tensor, labels: Tensor, new_clips: int, old_classes: int
-) -> Tensor:
+def separated_softmax_cross_entropy(logits: Tensor, labels: Tensor, new_clips: int, old_classes: int) -> Tensor:
     """SS-CE, eq. 12: the first `new_clips` rows over the new classes, the memory's over the old."""
     new = F.cross_entropy(logits[:new_clips, old_classes:], labels[:new_clips] - old_classes, reduction="sum")
     old = F.cross_entropy(logits[new_clips:, :old_classes], labels[new_clips:], reduction="sum")
@@ -219,9 +217,7 @@ def av_cil_loss(
         loss = loss + weights.lambda_class * form(scores, labels)
     if weights.lambda_spatial is not None:
         memory = slice(new_clips, None)
-        spatial = attention_distillation(
-            features.spatial[memory], teacher_features.spatial[memory], weights.as_printed
-        )
+        spatial = attention_distillation(features.spatial[memory], teacher_features.spatial[memory], weights.as_printed)
         temporal = attention_distillation(
             features.temporal[memory], teacher_features.temporal[memory], weights.as_printed
         )
@@ -239,9 +235,7 @@ def lwf_loss(logits: Tensor, teacher: Tensor, labels: Tensor, old_tasks: Sequenc
     return new + task_knowledge_distillation(logits, teacher, old_tasks)
 
 
-def icarl_loss(
-    logits: Tensor, teacher: Tensor | None, labels: Tensor, doubled_sigmoid: bool = True
-) -> Tensor:
+def icarl_loss(logits: Tensor, teacher: Tensor | None, labels: Tensor, doubled_sigmoid: bool = True) -> Tensor:
     """iCaRL (Rebuffi et al. 2017) as the tables used it: cross-entropy over all classes + distillation.
 
     The released code takes the sigmoid of the student's old logits and then a cross-entropy that takes it

@@ -148,19 +148,15 @@ def plain_step(
     else:
         with torch.no_grad():
             teacher_logits, teacher_features = teacher(visual, audio)
-        loss = av_cil_loss(
-            logits, features, teacher_logits, teacher_features, labels, len(new[2]), old_tasks, weights
-        )
+        loss = av_cil_loss(logits, features, teacher_logits, teacher_features, labels, len(new[2]), old_tasks, weights)
     optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimiser.step()
     return loss.detach()
 
 
 @torch.no_grad()
-def predictions(
-    heads: PlainHeads, clips: Sequence[PlainClip], read: Read, settings: PlainSettings
-) -> list[int]:
+def predictions(heads: PlainHeads, clips: Sequence[PlainClip], read: Read, settings: PlainSettings) -> list[int]:
     """The class of the highest logit (the first of equals) of each clip."""
     predicted: list[int] = []
     for start in range(0, len(clips), settings.evaluation_batch_size):

@@ -172,7 +172,8 @@ def bench_step(device: torch.device, new: int, memory: int, repeats: int) -> Tab
 
     def plain_evaluation() -> Tensor:
         with torch.no_grad():
-            return student(tokens, audio)[0]
+            logits: Tensor = student(tokens, audio)[0]
+            return logits
 
     step = in_turn(
         {"plain": plain}
@@ -226,7 +227,7 @@ class PeakMemory:
     @property
     def bytes(self) -> int:
         """Most memory above the start."""
-        return self.most - self.start
+        return int(self.most - self.start)
 
 
 def write_cache(directory: Path, table: ClipTable) -> FeatureCache:

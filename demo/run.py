@@ -127,7 +127,9 @@ class Demo:
         out = self.out / "runs" / learning.name
         self.call(
             "avcil-incr",
-            *("run", *learning.options, "--manifest", data.manifest, "--classes", data.classes, "--cache", cache),
+            "run",
+            *learning.options,
+            *("--manifest", data.manifest, "--classes", data.classes, "--cache", cache),
             *("--out", out, "--seeds", self.seeds, "--classes-per-task", CLASSES_PER_TASK, "--epochs", self.epochs),
             *("--batch-size", BATCH, "--model-choice", "last", "--set", f"learning_rate={LEARNING_RATE}"),
         )

@@ -142,7 +142,8 @@ def _draw_background(random: np.random.Generator) -> Picture:
     height = random.uniform(3, 12)
     place = np.arange(SIDE, dtype=np.float32) * 2 * np.pi / SIDE
     texture = height * np.sin(waves[0] * place[:, None] + waves[1] * place + random.uniform(0, 2 * np.pi))
-    return np.clip(colour + texture[..., None], 0, 255).astype(np.float32)  # (H, W, 3)
+    ground: npt.NDArray[np.float32] = np.clip(colour + texture[..., None], 0, 255).astype(np.float32)  # (H, W, 3)
+    return ground
 
 
 def draw_frames(scene: Scene, motion: Motion) -> npt.NDArray[np.uint8]:

@@ -7,18 +7,14 @@ from click.testing import CliRunner
 
 
 def test_unknown_name_offers_the_nearest_valid_one():
-    assert (
-        str(unknown("method", "avcil", ["av-cil", "lwf"])) == "unknown method 'avcil': did you mean 'av-cil'?"
-    )
+    assert str(unknown("method", "avcil", ["av-cil", "lwf"])) == "unknown method 'avcil': did you mean 'av-cil'?"
 
 
 def test_unknown_name_far_from_all_lists_them():
     assert str(unknown("method", "zzz", ["lwf", "av-cil"])) == "unknown method 'zzz': valid: av-cil, lwf"
 
 
-@pytest.mark.parametrize(
-    ("error", "status"), [(InputError("no such folder: x"), 2), (RuntimeError("bug"), 1)]
-)
+@pytest.mark.parametrize(("error", "status"), [(InputError("no such folder: x"), 2), (RuntimeError("bug"), 1)])
 def test_only_input_errors_become_one_line(error: Exception, status: int):
     @click.command()
     @one_line_errors
