@@ -60,9 +60,7 @@ def gradient_norms(of: plain.PlainHeads) -> dict[str, float]:
 def total_loss(student, teacher, clips, weights=plain.PlainWeights()) -> Tensor:  # noqa: B008
     logits, features = student(*clips)
     teacher_logits, teacher_features = teacher(*clips)
-    return plain.av_cil_loss(
-        logits, features, teacher_logits, teacher_features, LABELS, NEW_CLIPS, OLD_TASKS, weights
-    )
+    return plain.av_cil_loss(logits, features, teacher_logits, teacher_features, LABELS, NEW_CLIPS, OLD_TASKS, weights)
 
 
 def test_forward(student, clips):
@@ -150,9 +148,7 @@ def test_printed_equations_take_the_student_first(student, teacher, clips):
     printed = plain.task_distillation(logits, teacher_logits, OLD_TASKS[0], student_first=True)
     torch.testing.assert_close(printed, by_hand)
     u, w = features.temporal[6:], teacher_features.temporal[6:]
-    torch.testing.assert_close(
-        plain.attention_distillation(u, w, student_first=True), (u * (u / w).log()).sum() / 4
-    )
+    torch.testing.assert_close(plain.attention_distillation(u, w, student_first=True), (u * (u / w).log()).sum() / 4)
 
 
 def test_switched_off_parts_leave_ss_il(student, teacher, clips):

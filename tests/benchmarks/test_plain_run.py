@@ -32,9 +32,7 @@ def tasks(*classes: int, train: int = 6) -> list[PlainTask]:
     made, seen = [], 0
     for count in classes:
         labels = range(seen, seen + count)
-        made.append(
-            PlainTask(count, clips("train", labels, train), clips("val", labels, 2), clips("test", labels, 3))
-        )
+        made.append(PlainTask(count, clips("train", labels, train), clips("val", labels, 2), clips("test", labels, 3)))
         seen += count
     return made
 
