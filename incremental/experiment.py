@@ -254,19 +254,20 @@ def run_once(
     """One run in folder `out`; goes on where an earlier sitting stopped. Returns metrics.json's content."""
     directory = place_for(config, settings, out)
     directory.begin(provenance(config, data))
-    progress = directory.progress()
-    widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
-    trainer = Trainer(
-        config,
-        data.table,
-        build_method(kind, config, settings, widths),
-        ClipReader(data.residence, data.table.labels),
-        keep=Keeper(directory, config.checkpoint_seconds),
-        report=report,
-    )
-    progress = trainer.run(progress)
-    metrics = metrics_of(config, data, progress)
-    directory.finish(progress, data.table, metrics)
+    with directory.alone():
+        progress = directory.progress()
+        widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
+        trainer = Trainer(
+            config,
+            data.table,
+            build_method(kind, config, settings, widths),
+            ClipReader(data.residence, data.table.labels),
+            keep=Keeper(directory, config.checkpoint_seconds),
+            report=report,
+        )
+        progress = trainer.run(progress)
+        metrics = metrics_of(config, data, progress)
+        directory.finish(progress, data.table, metrics)
     return metrics
 
 

@@ -13,10 +13,12 @@ metrics.json              written last: its presence says that the run is finish
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pandas as pd
 import torch
@@ -82,6 +84,15 @@ class RunDirectory:
         except OSError as error:
             raise InputError(f"{self.path} cannot be made ({error.strerror}); choose another --out") from error
         write_json(self.path / CONFIG, {"run": self.config, "provenance": dict(provenance)})
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within it, no other process may run here; InputError where one does."""
+        try:
+            with filelock.FileLock(self.path / ".lock", timeout=0):
+                yield
+        except filelock.Timeout as error:
+            raise InputError(f"another process runs in {self.path}; wait for it or choose another --out") from error
 
     def progress(self) -> Progress | None:
         """Where an unfinished run stands; None at its beginning."""

@@ -50,6 +50,13 @@ def test_the_same_configuration_is_let_in_again(tmp_path: Path):
     assert not begun(tmp_path).finished
 
 
+def test_a_folder_where_another_process_runs_is_refused(tmp_path: Path):
+    with begun(tmp_path).alone(), pytest.raises(InputError, match="another process runs in"), begun(tmp_path).alone():
+        pass
+    with begun(tmp_path).alone():
+        pass
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
