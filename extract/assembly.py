@@ -90,7 +90,7 @@ def default_workers(device: torch.device) -> int:
 
 def default_batch_size(device: torch.device) -> int:
     """Clips encoded at once: enough to fill a GPU; few on a CPU, where more bring nothing."""
-    return 32 if device.type == "cuda" else 4
+    return 32 if device.type == "cuda" else 8
 
 
 def describe(encoders: Encoders, precision: str) -> list[str]:
