@@ -202,7 +202,7 @@ def test_what_a_finished_run_holds(made: Made, reference: Callable[[str], Path])
     listing = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     tasks = (1, 2, 3)
     assert listing == {
-        *("config.json", "metrics.json", "history.csv", "predictions.csv", "scores.safetensors"),
+        *(".lock", "config.json", "metrics.json", "history.csv", "predictions.csv", "scores.safetensors"),
         *("class_accuracy.csv", "confusion_matrix.csv"),
         *(f"weights/task-{number:02d}.safetensors" for number in tasks),
         *(f"memory/task-{number:02d}.csv" for number in tasks),
