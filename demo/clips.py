@@ -170,8 +170,10 @@ def write_mp4(path: Path, frames: npt.NDArray[np.uint8], sound: npt.NDArray[np.f
     """Write frames uint8 (T, H, W, 3) as H.264 and sound float32 (2, N) as stereo AAC."""
     part = path.with_suffix(".part")
     with av.open(os.fspath(part), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
-        # One thread: x264's output depends on their number, and the clips are spread over processes anyway.
-        picture = container.add_stream("h264", rate=FRAME_RATE, options={"preset": "veryfast", "threads": "1"})
+        # The same bytes each time: x264's output depends on the number of threads, and with its macroblock tree on
+        # what memory held before, in pictures this narrow (asm=0 has no such fault; seen in PyAV 18.1).
+        picture = container.add_stream("h264", rate=FRAME_RATE, options={"preset": "veryfast", "mbtree": "0"})
+        picture.codec_context.thread_count = 1
         picture.height, picture.width = frames.shape[1:3]
         picture.pix_fmt = "yuv420p"
         # The default coder takes four times as long and gives the same size.

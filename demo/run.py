@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -19,6 +20,9 @@ from rich.table import Table
 from ..errors import InputError
 from .clips import CLASSES, CLASSES_PER_TASK, DataSet, PlannedClip, is_complete, write_data_set
 from .encoders import AUDIO, VIDEO, write_encoders
+
+if TYPE_CHECKING:
+    from ..incremental.report import Spread
 
 MEMORY = 36
 BATCH = 20
@@ -42,15 +46,15 @@ class Learning:
 
 
 LEARNINGS = (
-    Learning("fine-tuning", "Fine-tuning: new clips only", ("--method", "fine-tuning")),
+    Learning("fine-tuning", "Fine-tuning", ("--method", "fine-tuning")),
     Learning(
         "av-cil",
-        f"AV-CIL: a memory of {MEMORY} clips",
+        "AV-CIL",
         ("--method", "av-cil", "--memory-size", str(MEMORY), "--memory-batch-size", str(MEMORY_BATCH)),
     ),
-    Learning("oracle", "Oracle: all clips again", ("--method", "oracle")),
-    Learning("oracle-audio", "Oracle that only listens", ("--method", "oracle", "--modality", "audio")),
-    Learning("oracle-visual", "Oracle that only looks", ("--method", "oracle", "--modality", "visual")),
+    Learning("oracle", "Oracle", ("--method", "oracle")),
+    Learning("oracle-audio", "Oracle, sound only", ("--method", "oracle", "--modality", "audio")),
+    Learning("oracle-visual", "Oracle, pictures only", ("--method", "oracle", "--modality", "visual")),
 )
 
 
@@ -152,20 +156,16 @@ class Demo:
         """The table."""
         from ..incremental.report import rows_of
 
-        table = Table(box=box.SIMPLE_HEAD, title="Percent, mean ± standard deviation over seeds; random encoders")
-        table.add_column("Run")
-        for heading in ("Seeds", "Mean Accuracy", "Average Forgetting", "Seconds a seed"):
+        table = Table(
+            box=box.SIMPLE_HEAD, title=f"Percent, mean ± standard deviation, {self.seeds} seeds, random encoders"
+        )
+        table.add_column("Run", no_wrap=True)
+        for heading in ("Mean Accuracy", "Average Forgetting", "Last Accuracy", "Seconds a seed"):
             table.add_column(heading, justify="right")
         for learning, run in zip(LEARNINGS, runs, strict=True):
-            (row,) = rows_of([run])
-            figures = [row.figure(name) for name in ("mean_accuracy", "average_forgetting", "seconds")]
-            accuracy, forgetting, seconds = (
-                (f"{figure.mean:.1f}" + ("" if figure.deviation is None else f" ± {figure.deviation:.1f}"))
-                if figure
-                else "-"
-                for figure in figures
-            )
-            table.add_row(learning.title, str(len(row.runs)), accuracy, forgetting, seconds)
+            (row,) = rows_of([run / f"seed-{seed}" for seed in range(self.seeds)])
+            figures = map(row.figure, ("mean_accuracy", "average_forgetting", "last_accuracy", "seconds"))
+            table.add_row(learning.title, *map(in_words, figures))
         self.console.print(table)
 
     def show_summary(self, data: DataSet, cache: Path) -> None:
@@ -174,11 +174,11 @@ class Demo:
         lines = {
             "Data": f"{len(self.clips)} clips ({', '.join(f'{n} {split}' for split, n in per_split.items())}), "
             f"{len(CLASSES)} classes = motion x sound, in tasks of {CLASSES_PER_TASK}",
-            "Chance": "one modality alone can be right about all classes in one clip of three at most",
+            "Modalities": "with all classes seen (last accuracy), one modality alone can be right in 33% at most",
             "Encoders": f"VideoMAE, {VIDEO['num_hidden_layers']} blocks of {VIDEO['hidden_size']}, and AudioMAE's ViT, "
             f"{AUDIO['num_hidden_layers']} blocks of {AUDIO['hidden_size']}: RANDOM weights, never trained",
             "Learning": f"{self.epochs} epochs a task, batches of {BATCH}, learning rate {LEARNING_RATE}, "
-            "the last epoch's weights",
+            f"the last epoch's weights; AV-CIL remembers {MEMORY} clips, fine-tuning none, the oracle all",
             "Time": ", ".join(f"{title.lower()} {seconds:.0f} s" for title, seconds in self.durations.items())
             + f"; {sum(self.durations.values()):.0f} s in all",
             "Videos": str(data.videos),
@@ -199,6 +199,13 @@ class Demo:
         ):
             self.console.print(f"  $ {shlex.join(command)}", highlight=False, markup=False, soft_wrap=True)
         self.say(f"\nNote: {RANDOM}.")
+
+
+def in_words(figure: "Spread | None") -> str:
+    """A figure of the table; not every figure exists for every run."""
+    if figure is None:
+        return "-"
+    return f"{figure.mean:.1f}" + ("" if figure.deviation is None else f" ± {figure.deviation:.1f}")
 
 
 def console_script(name: str) -> str:

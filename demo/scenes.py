@@ -29,7 +29,7 @@ SAMPLE_RATE = 44_100
 FRAMES = SECONDS * FRAME_RATE
 SAMPLES = SECONDS * SAMPLE_RATE
 
-STEPS = 5
+STEPS = 6
 """Notes a sweep of a skipping sound."""
 
 # Across and down.
@@ -182,7 +182,7 @@ def draw_sound(scene: Scene, sound: Sound) -> npt.NDArray[np.float32]:
     """The clip's sound: float32 (2, N), within -1..1.
 
     A tone with overtones goes through an octave and a half, again and again: gliding upwards, gliding downwards,
-    gliding up and down in turn (each sweep as long as in the others), or in five held steps in any order.
+    gliding up and down in turn (each sweep as long as in the others), or in six held steps in any order.
     """
     random = np.random.default_rng((scene.noise_seed, 1))
     time = np.arange(SAMPLES) / SAMPLE_RATE
