@@ -174,7 +174,7 @@ class Demo:
         lines = {
             "Data": f"{len(self.clips)} clips ({', '.join(f'{n} {split}' for split, n in per_split.items())}), "
             f"{len(CLASSES)} classes = motion x sound, in tasks of {CLASSES_PER_TASK}",
-            "Modalities": "with all classes seen (last accuracy), one modality alone can be right in 33% at most",
+            "Modalities": "with all classes seen (last accuracy), one modality alone can expect 33% at most",
             "Encoders": f"VideoMAE, {VIDEO['num_hidden_layers']} blocks of {VIDEO['hidden_size']}, and AudioMAE's ViT, "
             f"{AUDIO['num_hidden_layers']} blocks of {AUDIO['hidden_size']}: RANDOM weights, never trained",
             "Learning": f"{self.epochs} epochs a task, batches of {BATCH}, learning rate {LEARNING_RATE}, "

@@ -17,7 +17,7 @@ def decode(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
     with av.open(str(path)) as container:
         samples = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
-    return frames, samples
+    return frames.astype(np.uint8, copy=False), samples.astype(np.float32, copy=False)
 
 
 def velocity(frames: npt.NDArray[np.uint8]) -> tuple[float, float]:

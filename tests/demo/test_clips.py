@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -52,16 +53,23 @@ def test_manifest_says_what_was_planned(small_set: DataSet, small_plan: tuple[Pl
     assert {file.stem for file in small_set.videos.iterdir()} == {clip.id for clip in small_plan}
 
 
+def seconds(stream: av.VideoStream | av.AudioStream) -> Fraction:
+    assert stream.duration is not None
+    assert stream.time_base is not None
+    return stream.duration * stream.time_base
+
+
 def test_files_are_h264_and_aac_of_two_seconds(small_set: DataSet):
     for path in small_set.videos.iterdir():
         with av.open(str(path)) as container:
             picture, sound = container.streams.video[0], container.streams.audio[0]
             assert container.format.name.split(",")[1] == "mp4"
             assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
-            assert (picture.width, picture.height, picture.average_rate) == (SIDE, SIDE, FRAME_RATE)
+            assert (picture.width, picture.height) == (SIDE, SIDE)
+            assert picture.average_rate == Fraction(FRAME_RATE)
             assert (sound.rate, sound.channels) == (SAMPLE_RATE, 2)
-            assert picture.duration * picture.time_base == 2
-            assert float(sound.duration * sound.time_base) == pytest.approx(2, abs=0.05)
+            assert seconds(picture) == 2
+            assert float(seconds(sound)) == pytest.approx(2, abs=0.05)
             assert sum(1 for _ in container.decode(video=0)) == FRAMES
 
 
@@ -77,7 +85,7 @@ def test_clips_show_and_sound_like_their_class(small_set: DataSet, small_plan: t
             "rising": heard.rising > 0.9,
             "falling": heard.falling > 0.9,
             "wavering": min(heard.rising, heard.falling) > 0.25 and heard.held < 0.1,
-            "skipping": heard.held > 0.5,
+            "skipping": heard.held > 0.3,
         }
         assert [kind for kind, is_so in kinds.items() if is_so] == [clip.sound], (clip.id, heard)
 

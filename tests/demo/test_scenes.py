@@ -108,10 +108,10 @@ def facts_of(scene: Scene) -> dict[str, float]:
         for name in ("speed", "grain", "pitch", "sweeps", "phase", "loudness", "hum", "noise")
     }
     facts |= {"pan": scene.pan, "background": float(scene.background.mean()), "overtones": sum(scene.overtones)}
-    for index, (thing, walk) in enumerate([(scene.thing, np.zeros(2)), *scene.distractors]):
+    for index, (thing, walk) in enumerate([(scene.thing, None), *scene.distractors]):
         facts |= {f"{name} {index}": getattr(thing, name) for name in ("across", "down", "radius")}
         facts |= {f"colour {channel} {index}": thing.colour[channel] for channel in range(3)}
         facts[f"shape {index}"] = ("disc", "square", "diamond").index(thing.shape)
-        if index:
+        if walk is not None:
             facts[f"walk {index}"] = float(np.abs(walk).mean())
     return facts
