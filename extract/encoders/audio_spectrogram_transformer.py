@@ -69,7 +69,7 @@ def load(source: Source, settings: Settings) -> AudioSpectrogramTransformer:
             "architecture": facts(config, *more),
             "processor": dataclasses.asdict(preparation),
             "precision": settings.precision,
-            **weight_facts(tensors, settings.random_weights),
+            **weight_facts(tensors, settings.random_weights, config.initializer_range),
         },
     )
 

@@ -115,7 +115,7 @@ def load(source: Source, settings: Settings) -> VideoMAE:
             ),
             "processor": dataclasses.asdict(preparation),
             "precision": settings.precision,
-            **weight_facts(tensors, settings.random_weights),
+            **weight_facts(tensors, settings.random_weights, config.initializer_range),
         },
     )
 

@@ -100,7 +100,7 @@ def assemble(
             "architecture": facts(config, "num_channels", "qkv_bias"),
             "processor": dataclasses.asdict(preparation),
             "precision": settings.precision,
-            **weight_facts(tensors, settings.random_weights),
+            **weight_facts(tensors, settings.random_weights, config.initializer_range),
         },
     )
 

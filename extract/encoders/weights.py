@@ -169,10 +169,10 @@ def frozen(model: M, device: torch.device, dtype: torch.dtype) -> M:
     return model.eval().requires_grad_(False).to(device=device, dtype=dtype)
 
 
-def weight_facts(tensors: Mapping[str, Tensor] | None, seed: int | None) -> dict[str, Any]:
-    """The fingerprint's facts about the weights: their hash, or that they are random and from which seed."""
+def weight_facts(tensors: Mapping[str, Tensor] | None, seed: int | None, spread: float) -> dict[str, Any]:
+    """The fingerprint's facts about the weights: their hash, or that they are random, from which seed and how wide."""
     if tensors is None:
-        return {"random_weights": True, "seed": seed}
+        return {"random_weights": True, "seed": seed, "initializer_range": spread}
     return {"weights_sha256": digest(tensors)}
 
 
