@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..cache import CacheWriter
+from ..errors import InputError
 from .encoders import AudioEncoder, VisualEncoder
 from .preparation import PreparedClip
 from .recipes import ClipPreparation
@@ -91,7 +92,7 @@ def extract(
         reader: the decoding function in the children, as "module:function".
 
     Raises:
-        InputError: the cache cannot take more (no room).
+        InputError: the cache cannot take more (no room), or the device has no memory for a batch.
         ChildrenCannotStartError: no clip can be decoded at all.
     """
     started = time.perf_counter()
@@ -106,7 +107,12 @@ def extract(
         outcomes = pool.read_all(jobs, ahead=pace.ahead)
 
         def hand_over(rows: list[int], clips: list[PreparedClip]) -> None:
-            sink.put(tuple(rows), *encode(clips))
+            try:
+                features = encode(clips)
+            except torch.OutOfMemoryError as error:
+                words = f"{encoders.device} has no memory for batches of {pace.batch_size}: give a smaller --batch-size"
+                raise InputError(words) from error
+            sink.put(tuple(rows), *features)
             on_done(len(clips), 0)
             rows.clear()
             clips.clear()

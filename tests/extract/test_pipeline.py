@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from avcil.cache import CacheWriter, FeatureCache, Fingerprint
+from avcil.errors import InputError
 from avcil.extract.frames import decoders_for
 from avcil.extract.pipeline import Encoders, Pace, extract
 from avcil.extract.preparation import AudioPreparation, VisualPreparation
@@ -183,3 +184,13 @@ def test_a_run_broken_off_goes_on_where_it_was(work, tmp_path):
     work("cache", workers=2)
     work("whole")
     assert files(tmp_path / "cache") == files(tmp_path / "whole")
+
+
+def test_a_device_without_memory_for_a_batch_is_one_line(work, tmp_path):
+    class Greedy(TinyVisual):
+        def encode(self, pixels):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(InputError, match="cpu has no memory for batches of 4: give a smaller --batch-size"):
+        work("cache", visual=Greedy())
+    assert not list((tmp_path / "cache" / "shards").iterdir())

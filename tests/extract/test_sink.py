@@ -1,5 +1,6 @@
 """The writing thread: finished shards or nothing, and failures that reach the run."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,23 @@ def test_a_failure_to_write_reaches_the_run(writer, monkeypatch):
         sink.begin(plan("s0", "abc"))
         for _ in range(10):  # more than the queue holds: waiting for ever would be the fault
             put_one(sink)
+    assert not list((writer.directory / "shards").iterdir())
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(writer, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("avcil.cache.shard_writer.ShardWriter.put", full)
+
+    def fill():
+        with ShardSink(writer, *SHAPES) as sink:
+            sink.begin(plan("s0", "a"))
+            put_one(sink)
+            sink.end()
+
+    with pytest.raises(InputError, match=r"cannot write to .*cache: No space left"):
+        fill()
     assert not list((writer.directory / "shards").iterdir())
 
 
