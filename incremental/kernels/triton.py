@@ -12,7 +12,7 @@ nothing waits for the device and no shape depends on data, so the calls can be c
 
 Tested through Triton's interpreter, which takes CPU tensors when TRITON_INTERPRET=1 is set before Triton is
 imported, and compiled for compute capability 9.0; it has not been timed on a card. Where room is left: 196 tokens
-fill 77% of the rows of two blocks of 128, and tiles are loaded by pointers rather than by the tensor memory
+fill 77% of the rows of a block of 256, and tiles are loaded by pointers rather than by the tensor memory
 accelerator.
 """
 
