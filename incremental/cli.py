@@ -187,7 +187,7 @@ def _console(*, wide: bool = False) -> "Console":
 
     console = Console()
     if wide or not console.is_terminal:
-        console.width = 200
+        console.width = 500
     return console
 
 
