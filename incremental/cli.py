@@ -182,7 +182,7 @@ def table(runs: tuple[Path, ...], markdown: bool, csv_file: Path | None) -> None
 
 
 def _console(*, wide: bool = False) -> "Console":
-    """Where tables go: as wide as the terminal, or 200 characters, since a file has no edge to wrap at."""
+    """Where tables go: as wide as the terminal, or 500 characters, since a file has no edge to wrap at."""
     from rich.console import Console
 
     console = Console()
