@@ -48,6 +48,7 @@ run: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/cache_reading.py
 	$(BIN)/python benchmarks/extraction.py
+	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/training.py
 
 bench-gpu: $(READY)
