@@ -73,7 +73,7 @@ CHOICES = (
         help="How features are stored: 2.4 MB a clip at 16 bits, 4.8 as float32, 1.2 as int8.",
     ),
     click.option("--workers", type=int, help="Decoding processes; default: by the number of processors."),
-    click.option("--batch-size", type=int, help="Clips encoded at once; default: 32 on a GPU, 8 on a CPU."),
+    click.option("--batch-size", type=int, help="Clips encoded at once; default: 32 on a GPU, 2 on a CPU."),
     click.option(
         "--shard-size",
         type=int,

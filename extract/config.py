@@ -59,7 +59,7 @@ class ExtractionConfig:
     workers: Positive | None = None
     """Decoding processes; None: by the number of processors."""
     batch_size: Positive | None = None
-    """Clips encoded at once; None: 32 on a GPU, 8 on a CPU."""
+    """Clips encoded at once; None: 32 on a GPU, 2 on a CPU."""
     shard_size: Positive = 256
     """Places in the manifest that one shard covers; a run that is broken off loses at most one shard."""
     clip_timeout: Annotated[float, Field(gt=0)] = 60.0
