@@ -21,12 +21,11 @@ Backward, with d(.) for the gradient of the loss:
 """
 
 import math
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from .autograd import Kept, Kernels, Pooled, pool
 from .buffers import reusable_empty
 from .products import product_type, tanh_linear, transposed_product
 from .team import share
@@ -34,8 +33,6 @@ from .team import share
 BLOCK_BYTES = 1280 * 1024
 """Elementwise work goes through so many bytes of a (slices, S, D) buffer at a time: little enough for the cache to
 hold the few buffers in use, enough for an operation to take long against the cost of calling it."""
-
-Pooled = tuple[Tensor, Tensor, Tensor | None]
 
 
 def attention_pool_cpu(
@@ -47,20 +44,7 @@ def attention_pool_cpu(
     `product_type` says; all sums, exponentials and gradients are float32. A float64 store makes everything
     float64.
     """
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (gate, weight, bias)):
-        pooled, log_temporal, log_spatial = _AttentionPool.apply(gate, weight, bias, store, rows, maps_from)
-        return pooled, log_temporal, log_spatial
-    pooled, log_temporal, log_spatial, _ = _forward(store, rows, gate, weight, bias, maps_from, keep=False)
-    return pooled, log_temporal, log_spatial
-
-
-class _Kept(NamedTuple):
-    """What forward leaves for backward."""
-
-    projected: Tensor  # (B, L, S, D) P, in the type of the products
-    normaliser: Tensor  # (B, L, D) Z
-    score: Tensor  # (B, L, D) q
-    slice_pooled: Tensor  # (B, L, D) r
+    return pool(Kernels(_forward, _backward), store, rows, gate, weight, bias, maps_from)
 
 
 class _Workspace:
@@ -112,7 +96,7 @@ def _forward(
     maps_from: int | None,
     *,
     keep: bool,
-) -> tuple[Tensor, Tensor, Tensor | None, _Kept | None]:
+) -> tuple[Tensor, Tensor, Tensor | None, Kept | None]:
     batch, clip_shape = len(rows), store.shape[1:]
     slices, tokens, channels = clip_shape
     products, sums = _types(store)
@@ -125,7 +109,7 @@ def _forward(
         log_spatial = reusable_empty((batch - first_map, slices, tokens, channels), sums)
     if keep:
         per_slice = gate.new_empty((3, batch, slices, channels))
-        kept = _Kept(reusable_empty((batch, *clip_shape), products), *per_slice)
+        kept = Kept(reusable_empty((batch, *clip_shape), products), *per_slice)
     positions = rows.tolist()
 
     def work(clips: range) -> None:
@@ -159,7 +143,7 @@ def _backward(
     rows: Tensor,
     gate: Tensor,
     maps_from: int | None,
-    kept: _Kept,
+    kept: Kept,
     pooled: Tensor,
     log_temporal: Tensor,
     d_pooled: Tensor,
@@ -217,44 +201,3 @@ def _backward(
     d_weights, d_biases = zip(*share(work, len(rows)), strict=True)
     d_weight = torch.stack(d_weights).sum(0) if for_weight else None
     return d_gate, d_weight, torch.stack(d_biases).sum(0)
-
-
-class _AttentionPool(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        gate: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        store: Tensor,
-        rows: Tensor,
-        maps_from: int | None,
-    ) -> Pooled:
-        pooled, log_temporal, log_spatial, kept = _forward(store, rows, gate, weight, bias, maps_from, keep=True)
-        assert kept is not None
-        ctx.save_for_backward(store, rows, gate, pooled, log_temporal, *kept)
-        ctx.maps_from = maps_from
-        ctx.set_materialize_grads(False)
-        return pooled, log_temporal, log_spatial
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, d_pooled: Tensor | None, d_log_temporal: Tensor | None, d_log_spatial: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        store, rows, gate, pooled, log_temporal, *kept = ctx.saved_tensors
-        for_gate, for_weight, for_bias = ctx.needs_input_grad[:3]
-        d_gate, d_weight, d_bias = _backward(
-            store,
-            rows,
-            gate,
-            ctx.maps_from,
-            _Kept(*kept),
-            pooled,
-            log_temporal,
-            torch.zeros_like(pooled) if d_pooled is None else d_pooled,
-            torch.zeros_like(log_temporal) if d_log_temporal is None else d_log_temporal,
-            d_log_spatial,
-            for_weight=for_weight,
-        )
-        return (d_gate if for_gate else None, d_weight, d_bias if for_bias else None, None, None, None)

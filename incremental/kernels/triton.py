@@ -26,8 +26,8 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from .autograd import Kept, Kernels, Pooled, pool
 from .triton_kernels import (
     slice_backward,
     slice_forward,
@@ -38,8 +38,6 @@ from .triton_kernels import (
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
-Pooled = tuple[Tensor, Tensor, Tensor | None]
-
 
 def attention_pool_triton(
     store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, maps_from: int | None
@@ -49,20 +47,7 @@ def attention_pool_triton(
     Nothing is kept for backward where no gradient is wanted. bfloat16 and float16 stores are multiplied in
     bfloat16; float32 ones as `torch.set_float32_matmul_precision` says, exactly by default. All sums are float32.
     """
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (gate, weight, bias)):
-        pooled, log_temporal, log_spatial = _AttentionPool.apply(gate, weight, bias, store, rows, maps_from)
-        return pooled, log_temporal, log_spatial
-    pooled, log_temporal, log_spatial, _ = _forward(store, rows, gate, weight, bias, maps_from, keep=False)
-    return pooled, log_temporal, log_spatial
-
-
-class _Kept(NamedTuple):
-    """What forward leaves for backward."""
-
-    projected: Tensor  # (B, L, S, D) P, in the type of the products
-    normaliser: Tensor  # (B, L, D) Z
-    score: Tensor  # (B, L, D) q
-    slice_pooled: Tensor  # (B, L, D) r
+    return pool(Kernels(_forward, _backward), store, rows, gate, weight, bias, maps_from)
 
 
 # Asked for by name, since Triton warns that its default will change: a multiplication and an addition are one.
@@ -118,7 +103,7 @@ def _forward(
     maps_from: int | None,
     *,
     keep: bool,
-) -> tuple[Tensor, Tensor, Tensor | None, _Kept | None]:
+) -> tuple[Tensor, Tensor, Tensor | None, Kept | None]:
     batch, (_, slices, tokens, channels) = len(rows), store.shape
     tiling = _tiling(store)
     products = torch.float32 if store.dtype == torch.float32 else torch.bfloat16
@@ -128,7 +113,7 @@ def _forward(
     if maps_from is not None:
         log_spatial = gate.new_empty((batch - maps_from, slices, tokens, channels))
     per_slice = gate.new_empty((3, batch, slices, channels))
-    kept = _Kept(gate.new_empty((batch if keep else 0, slices, tokens, channels), dtype=products), *per_slice)
+    kept = Kept(gate.new_empty((batch if keep else 0, slices, tokens, channels), dtype=products), *per_slice)
     gate, bias = gate.contiguous(), bias.contiguous()
     if batch:
         with _on(store):
@@ -174,7 +159,7 @@ def _backward(
     rows: Tensor,
     gate: Tensor,
     maps_from: int | None,
-    kept: _Kept,
+    kept: Kept,
     pooled: Tensor,
     log_temporal: Tensor,
     d_pooled: Tensor,
@@ -264,44 +249,3 @@ def _blocks(size: int, block: int) -> int:
 def _small_block(channels: int) -> int:
     """Channels a program of the kernels without products takes."""
     return 16 if INTERPRETED else min(128, int(triton.next_power_of_2(channels)))
-
-
-class _AttentionPool(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        gate: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        store: Tensor,
-        rows: Tensor,
-        maps_from: int | None,
-    ) -> Pooled:
-        pooled, log_temporal, log_spatial, kept = _forward(store, rows, gate, weight, bias, maps_from, keep=True)
-        assert kept is not None
-        ctx.save_for_backward(store, rows, gate, pooled, log_temporal, *kept)
-        ctx.maps_from = maps_from
-        ctx.set_materialize_grads(False)
-        return pooled, log_temporal, log_spatial
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, d_pooled: Tensor | None, d_log_temporal: Tensor | None, d_log_spatial: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        store, rows, gate, pooled, log_temporal, *kept = ctx.saved_tensors
-        for_gate, for_weight, for_bias = ctx.needs_input_grad[:3]
-        d_gate, d_weight, d_bias = _backward(
-            store,
-            rows,
-            gate,
-            ctx.maps_from,
-            _Kept(*kept),
-            pooled,
-            log_temporal,
-            torch.zeros_like(pooled) if d_pooled is None else d_pooled,
-            torch.zeros_like(log_temporal) if d_log_temporal is None else d_log_temporal,
-            d_log_spatial,
-            for_weight=for_weight,
-        )
-        return (d_gate if for_gate else None, d_weight, d_bias if for_bias else None, None, None, None)
