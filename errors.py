@@ -1,15 +1,11 @@
 """How the whole package speaks of bad input: one line that says what is wrong, where, and what to do."""
 
 import difflib
-import functools
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 import click
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class InputError(ValueError):
@@ -24,22 +20,8 @@ def unknown(kind: str, given: str, valid: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} '{given}': {advice}")
 
 
-def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a console command: an `InputError` becomes one line on stderr and exit status 2."""
-
-    @functools.wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return command(*args, **kwargs)
-        except InputError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(2)
-
-    return guarded
-
-
-class OneLineErrors(click.Group):
-    """A group of commands whose every error for the user is one line on stderr, with exit status 2."""
+class _OneLineErrors(click.Command):
+    """Every error for the user is one line on stderr, with exit status 2."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """As click's own, but misspelt options and `InputError` alike are one line."""
@@ -62,3 +44,11 @@ class OneLineErrors(click.Group):
         if standalone_mode:
             sys.exit(result if isinstance(result, int) else 0)
         return result
+
+
+class OneLineCommand(_OneLineErrors):
+    """A command whose every error for the user is one line on stderr, with exit status 2."""
+
+
+class OneLineGroup(_OneLineErrors, click.Group):
+    """A group of commands whose every error for the user is one line on stderr, with exit status 2."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import OneLineErrors
+from ..errors import OneLineGroup
 from .config import AUDIO_ENCODER, NAMES, VIDEO_ENCODER
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def with_options(options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
     return decorate
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="avcil")
 def main() -> None:
     """Stage 1: from video files to a verified cache of frozen features.

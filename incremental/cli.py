@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, OneLineErrors
+from ..errors import InputError, OneLineGroup
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +23,7 @@ RUN_OPTIONS = (
 """Options of `run` that are fields of the configuration by the same name."""
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="avcil")
 def main() -> None:
     """Stage 2: audio-visual class-incremental learning from cached features."""

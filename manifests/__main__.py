@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import InputError, one_line_errors
+from ..errors import InputError, OneLineGroup
 from .benchmark import published, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .clips import SPLITS, gaps
@@ -30,13 +30,12 @@ BUILDERS: Mapping[str, Callable[..., Built]] = {
 }
 
 
-@click.group()
+@click.group(cls=OneLineGroup)
 def main() -> None:
     """Lists of clips."""
 
 
 @main.command("list")
-@one_line_errors
 def list_published() -> None:
     """The lists that ship with the package, for --dataset."""
     for name in published_names():
@@ -48,7 +47,6 @@ def list_published() -> None:
 @main.command()
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.option("--classes", type=click.Path(path_type=Path), help="The class order: class_index,label.")
-@one_line_errors
 def check(clips: Path, classes: Path | None) -> None:
     """Check a manifest of your own: CLIPS is a CSV file with the columns video_id,label,split[,path]."""
     manifest = read_manifest(clips, classes)
@@ -64,7 +62,6 @@ def check(clips: Path, classes: Path | None) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The table of clips to write.")
 @click.option("--classes", type=click.Path(path_type=Path), help="Keep these classes, in this order.")
 @click.option("--classes-out", type=click.Path(path_type=Path), help="Write the class order here.")
-@one_line_errors
 def build(
     dataset: str, annotations: tuple[Path, ...], out: Path, classes: Path | None, classes_out: Path | None
 ) -> None:

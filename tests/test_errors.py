@@ -2,7 +2,7 @@
 
 import click
 import pytest
-from avcil.errors import InputError, one_line_errors, unknown
+from avcil.errors import InputError, OneLineCommand, unknown
 from click.testing import CliRunner
 
 
@@ -16,8 +16,7 @@ def test_unknown_name_far_from_all_lists_them():
 
 @pytest.mark.parametrize(("error", "status"), [(InputError("no such folder: x"), 2), (RuntimeError("bug"), 1)])
 def test_only_input_errors_become_one_line(error: Exception, status: int):
-    @click.command()
-    @one_line_errors
+    @click.command(cls=OneLineCommand)
     def command() -> None:
         raise error
 
