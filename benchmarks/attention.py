@@ -10,14 +10,12 @@ Shapes: B clips (new, then memory), L = 8 time slices, S = 196 tokens, D = 768 c
 """
 
 import platform
-import statistics
-import time
-from collections.abc import Callable
 
 import click
 import torch
 import torch.nn.functional as F
 from avcil.benchmarks.plain import audio_visual_attention
+from avcil.benchmarks.timing import medians
 from avcil.devices import choose_device, describe_device
 from avcil.incremental.attention import attention_pool
 from avcil.incremental.kernels.products import product_type, tanh_linear, transposed_product
@@ -127,20 +125,6 @@ class Bench:
         share(work, self.clips)
 
 
-def medians(parts: dict[str, Callable[[], None]], rounds: int, device: torch.device) -> dict[str, float]:
-    """Median seconds of each part; every round runs all of them in turn, the first only to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in parts}
-    for turn in range(rounds + 1):
-        for name, part in parts.items():
-            start = time.perf_counter()
-            part()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(measured) for name, measured in times.items()}
-
-
 @click.command()
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--new", default=48, show_default=True, help="New clips in the batch.")
@@ -168,8 +152,8 @@ def main(device: str, new: int, memory: int, rounds: int) -> None:
                 }.items()
             },
         },
-        rounds,
         place,
+        rounds,
     )
     table = Table(
         title=f"Attention pooling of {new} + {memory} clips {SHAPE} on {platform.processor() or platform.machine()}, "

@@ -25,7 +25,7 @@ import torch
 from avcil.cache import CacheWriter
 from avcil.devices import describe_device
 from avcil.extract import assembly
-from avcil.extract.config import AUDIO_ENCODER, VIDEO_ENCODER
+from avcil.extract.config import AUDIO_ENCODER, VIDEO_ENCODER, ExtractionConfig, Precision
 from avcil.extract.decode import read_clip
 from avcil.extract.frames import decoders_for
 from avcil.extract.pipeline import BatchEncoder, Encoders, Pace, extract
@@ -157,7 +157,7 @@ def main(
     plain_clips: int | None,
     rounds: int,
     device: str,
-    precision: str | None,
+    precision: Precision | None,
     workers: int | None,
     batch_size: int | None,
     video_encoder: str,
@@ -166,14 +166,15 @@ def main(
 ) -> None:
     """Compare the pipeline with the encoders alone, and with one clip after the other."""
     console = Console()
-    encoders, chosen = assembly.load_encoders(
-        video_encoder,
-        audio_encoder,
+    config = ExtractionConfig(
+        videos=Path(),
+        video_encoder=video_encoder,
+        audio_encoder=audio_encoder,
+        random_weights=None if real_weights else 0,
         device=device,
         precision=precision,
-        random_weights=None if real_weights else 0,
-        cache=None,
     )
+    encoders, chosen = assembly.load_encoders(config)
     preparation = assembly.prepare(encoders, recipe("audiomae"))
     pace = Pace(
         workers=workers or assembly.default_workers(encoders.device),

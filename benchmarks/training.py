@@ -11,7 +11,6 @@ Shapes: B clips, L = 8 time slices, S = 196 tokens, D = 768 channels.
 
 import gc
 import platform
-import statistics
 import tempfile
 import threading
 import time
@@ -32,6 +31,7 @@ from avcil.benchmarks.plain_run import (
     plain_av_cil_run,
     plain_step,
 )
+from avcil.benchmarks.timing import medians
 from avcil.cache import CacheWriter, FeatureCache, Fingerprint
 from avcil.devices import choose_device, describe_device
 from avcil.incremental.clips import ClipTable
@@ -87,20 +87,6 @@ def table_of(tasks: int, classes: int, train: int, val: int, test: int) -> ClipT
         splits=tuple(splits),
         tasks=tuple(tuple(names[task * classes : (task + 1) * classes]) for task in range(tasks)),
     )
-
-
-def in_turn(sides: dict[str, Callable[[], object]], device: torch.device, repeats: int) -> dict[str, float]:
-    """Median seconds of each side; one call of each in turn, after one of each that is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(repeats + 1):
-        for name, side in sides.items():
-            since = time.perf_counter()
-            side()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            if turn:
-                seconds[name].append(time.perf_counter() - since)
-    return {name: statistics.median(all_of_it) for name, all_of_it in seconds.items()}
 
 
 @dataclass
@@ -175,14 +161,14 @@ def bench_step(device: torch.device, new: int, memory: int, repeats: int) -> Tab
             logits: Tensor = student(tokens, audio)[0]
             return logits
 
-    step = in_turn(
+    step = medians(
         {"plain": plain}
         | {name: one.step for name, one in ours.items()}
         | {f"products {name}": products(device, dtype, count, backward=True) for name, dtype in PRECISIONS.items()},
         device,
         repeats,
     )
-    evaluation = in_turn(
+    evaluation = medians(
         {"plain": plain_evaluation} | {name: one.evaluate for name, one in ours.items()}, device, repeats
     )
     table = Table(title=f"AV-CIL step, {new} new + {memory} memory clips of (8, 196, 768), second task")

@@ -14,6 +14,7 @@ from .. import __version__
 from ..cache import Fingerprint, scan
 from ..devices import choose_device, multiplies_bfloat16_fast
 from ..errors import unknown
+from .config import ExtractionConfig
 from .encoders import load_audio_encoder, load_visual_encoder
 from .pipeline import Encoders
 from .recipes import ClipPreparation, Recipe
@@ -39,18 +40,18 @@ def choose_precision(given: str | None, device: torch.device, cache: Path | None
     return "bfloat16" if multiplies_bfloat16_fast(device) else "float32"
 
 
-def load_encoders(
-    video: str, audio: str, *, device: str, precision: str | None, random_weights: int | None, cache: Path | None
-) -> tuple[Encoders, str]:
+def load_encoders(config: ExtractionConfig) -> tuple[Encoders, str]:
     """Load both encoders; returns them and the precision chosen.
 
     Raises:
         InputError: no such device, precision or encoder, or weights that do not fit.
     """
-    chosen = choose_device(device)
-    precision = choose_precision(precision, chosen, cache)
-    how = {"device": chosen, "precision": precision, "random_weights": random_weights}
-    return Encoders(load_visual_encoder(video, **how), load_audio_encoder(audio, **how), chosen), precision  # type: ignore[arg-type]
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device, config.cache)
+    how = {"device": device, "precision": precision, "random_weights": config.random_weights}
+    visual = load_visual_encoder(config.video_encoder, **how)  # type: ignore[arg-type]
+    audio = load_audio_encoder(config.audio_encoder, **how)  # type: ignore[arg-type]
+    return Encoders(visual, audio, device), precision
 
 
 def prepare(

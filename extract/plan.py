@@ -81,14 +81,7 @@ def plan(config: ExtractionConfig, console: Console) -> list[str]:
     """
     manifest, located = locate(config)
     lines = [in_words(manifest, located)]
-    encoders, precision = assembly.load_encoders(
-        config.video_encoder,
-        config.audio_encoder,
-        device=config.device,
-        precision=config.precision,
-        random_weights=config.random_weights,
-        cache=config.cache,
-    )
+    encoders, precision = assembly.load_encoders(config)
     lines += assembly.describe(encoders, precision)
     how = recipe(config.recipe, manifest.name)
     pace = pace_of(config, encoders)

@@ -75,14 +75,7 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
         raise InputError("say where the features go: --cache DIR")
     manifest, located = locate(config)
     console.print(in_words(manifest, located), highlight=False, soft_wrap=True)
-    encoders, precision = assembly.load_encoders(
-        config.video_encoder,
-        config.audio_encoder,
-        device=config.device,
-        precision=config.precision,
-        random_weights=config.random_weights,
-        cache=config.cache,
-    )
+    encoders, precision = assembly.load_encoders(config)
     for line in assembly.describe(encoders, precision):
         console.print(line, highlight=False, soft_wrap=True)
     how = recipe(config.recipe, manifest.name)

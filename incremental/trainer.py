@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .clips import ClipTable, ExemplarMemory, Task
+from .clips import Clips, ClipTable, ExemplarMemory, Task
 from .config import RunConfig
 from .method import Method
 from .metrics import Predictions
@@ -236,7 +236,7 @@ class Trainer:
                 )
         return means
 
-    def _step(self, clips: Any, teacher: Teacher | None, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
+    def _step(self, clips: Clips, teacher: Teacher | None, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
         """One optimisation step. Returns the detached loss terms; nothing waits for the device."""
         if teacher is not None:
             clips = teacher.answer(clips)
