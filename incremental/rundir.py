@@ -8,6 +8,7 @@ history.csv               a line an epoch: loss terms, validation accuracy
 predictions.csv           after_task, video_id, label, predicted: every test clip after every task
 scores.safetensors        the scores (n, C) behind them, a tensor for each task
 class_accuracy.csv, confusion_matrix.csv    after the last task
+.lock                     held by the process that runs here
 metrics.json              written last: its presence says that the run is finished
 """
 
