@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from avcil.benchmarks.plain import audio_visual_attention
 from avcil.benchmarks.timing import medians
 from avcil.devices import choose_device, describe_device
-from avcil.incremental.attention import attention_pool
+from avcil.incremental.attention import TeacherMaps, attention_pool
 from avcil.incremental.kernels.products import product_type, tanh_linear, transposed_product
 from avcil.incremental.kernels.team import share
-from avcil.incremental.losses import visual_attention_distillation
+from avcil.incremental.losses import information, kl_divergence
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -53,6 +53,11 @@ class Bench:
             )
         assert pool.log_spatial is not None
         self.teacher_spatial, self.teacher_temporal = pool.log_spatial.exp(), pool.log_temporal[new:].exp()
+        self.teacher_information = information(self.teacher_spatial)
+        self.teacher_maps = {
+            dtype: TeacherMaps(self.teacher_spatial.to(dtype), torch.arange(memory, device=device))
+            for dtype in self.stores
+        }
 
     def plain_attention(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Both attentions and the pooled tokens, of a copy of the batch."""
@@ -86,16 +91,15 @@ class Bench:
 
     def step(self, dtype: torch.dtype, *, with_maps: bool = True) -> None:
         """Forward and backward in ours, distilling the memory clips' maps or not."""
-        maps_from = self.new if with_maps else None
-        pooled, log_temporal, log_spatial = attention_pool(
-            self.stores[dtype], self.rows, self.gate, self.weight, self.bias, maps_from=maps_from
-        )
-        distance = pooled.new_zeros(())
-        if log_spatial is not None:
-            distance = visual_attention_distillation(
-                log_spatial, log_temporal[self.new :], self.teacher_spatial, self.teacher_temporal
-            )
-        self.backward(pooled, distance)
+        arguments = self.stores[dtype], self.rows, self.gate, self.weight, self.bias
+        if not with_maps:
+            self.backward(attention_pool(*arguments).pooled, self.gate.new_zeros(()))
+            return
+        pool = attention_pool(*arguments, maps_from=self.new, teacher=self.teacher_maps[dtype])
+        assert pool.spatial_cross_entropy is not None
+        spatial = (self.teacher_information + pool.spatial_cross_entropy).sum()
+        temporal = kl_divergence(pool.log_temporal[self.new :], self.teacher_temporal, "teacher-student")
+        self.backward(pool.pooled, spatial + temporal)
 
     def backward(self, pooled: Tensor, distance: Tensor) -> None:
         """Gradients of a loss of the pooled tokens and the distance from the teacher."""

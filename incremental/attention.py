@@ -1,6 +1,6 @@
 """Audio-guided spatial and temporal attention pooling (eq. 2-4 of arXiv 2308.11073) as one operation.
 
-Shapes: B clips, L time slices, S tokens, D channels; N resident clips; M = B - maps_from.
+Shapes: B clips, L time slices, S tokens, D channels; N resident clips; M = B - maps_from; K maps of a teacher.
 """
 
 from typing import Literal, NamedTuple
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .kernels import choose
+from .kernels.autograd import Gaze
 
 
 class AttentionPool(NamedTuple):
@@ -20,7 +21,18 @@ class AttentionPool(NamedTuple):
     """(B, L, D) logarithm of the temporal attention u, a softmax over L for each channel."""
     log_spatial: Tensor | None
     """(M, L, S, D) logarithm of the spatial attention w, a softmax over S for each slice and channel, of the clips
-    from `maps_from` on; None where `maps_from` is None."""
+    from `maps_from` on; None where `maps_from` is None or a teacher is given."""
+    spatial_cross_entropy: Tensor | None = None
+    """(M,) -sum over L, S and D of t log w of the same clips, t the teacher's spatial attention; None without one."""
+
+
+class TeacherMaps(NamedTuple):
+    """Spatial attention that M clips are held to, by reference."""
+
+    maps: Tensor
+    """(K, L, S, D) probabilities, of any float type."""
+    rows: Tensor
+    """(M,) int64, which of them belongs to each clip."""
 
 
 def attention_pool(
@@ -31,6 +43,7 @@ def attention_pool(
     bias: Tensor,
     *,
     maps_from: int | None = None,
+    teacher: TeacherMaps | None = None,
     implementation: Literal["auto", "plain", "cpu", "triton"] = "auto",
 ) -> AttentionPool:
     """Pool the tokens of clips `store[rows]` under the guidance of their audio gates.
@@ -47,11 +60,13 @@ def attention_pool(
     gate: (B, D) float32, g = tanh(f_a W_a^T + b_a).
     weight, bias: (D, D) as (out, in) and (D,), float32.
     maps_from: position in the batch from which on the spatial attention is given out; None for none of it.
+    teacher: maps of the clips from `maps_from` on. Then their cross-entropy with the spatial attention is given out
+        instead of the attention itself, which the fused ways never write: distillation at little cost.
     implementation: "cpu" and "triton" are fused, with a backward pass of their own; "plain" is the formulas above
         over the whole batch at once and in the type of the parameters, on any device; "auto" is the quickest that
         can.
 
-    Gradients flow from all three outputs to gate, weight and bias; to the store only in the plain way. In the
+    Gradients flow from all outputs to gate, weight and bias; to the store only in the plain way. In the
     fused ways the products are in the store's type (of float16 stores bfloat16, and float32 where the processor
     has no bfloat16), all else float32, and a clip's outputs do not depend on the other clips of the batch. Nothing
     is kept for backward where no gradient is wanted. With float64 parameters and store "plain" and "cpu" work
@@ -61,15 +76,21 @@ def attention_pool(
     InputError for an unknown `implementation`.
     """
     _check(store, rows, gate, weight, bias, maps_from)
+    gaze = None if maps_from is None else Gaze(maps_from)
+    if teacher is not None:
+        gaze = Gaze(_checked(teacher, store, len(rows), maps_from), *teacher)
     chosen = choose(implementation, store)
     if chosen == "plain":
-        return attention_pool_plain(store, rows, gate, weight, bias, maps_from=maps_from)
+        return attention_pool_plain(store, rows, gate, weight, bias, maps_from=maps_from, teacher=teacher)
     # The device's kernels are imported when they are first used: Triton is not there on every machine.
     if chosen == "cpu":
         from .kernels.cpu import attention_pool_cpu as fused
     else:
         from .kernels.triton import attention_pool_triton as fused
-    return AttentionPool(*fused(store, rows, gate, weight, bias, maps_from))
+    pooled, log_temporal, spatial = fused(store, rows, gate, weight, bias, gaze)
+    if teacher is not None:
+        return AttentionPool(pooled, log_temporal, None, spatial)
+    return AttentionPool(pooled, log_temporal, spatial)
 
 
 def attention_pool_plain(
@@ -80,6 +101,7 @@ def attention_pool_plain(
     bias: Tensor,
     *,
     maps_from: int | None = None,
+    teacher: TeacherMaps | None = None,
 ) -> AttentionPool:
     """`attention_pool` by its formulas in ordinary operations over the whole batch, in the type of the gate.
 
@@ -93,6 +115,9 @@ def attention_pool_plain(
     log_temporal = torch.log_softmax(score * gate[:, None], 1)  # (B, L, D)
     slices = (spatial * tokens).sum(2)  # (B, L, D)
     pooled = (log_temporal.exp() * slices).sum(1)  # (B, D)
+    if teacher is not None:
+        products = teacher.maps[teacher.rows].to(gate.dtype) * log_spatial[maps_from:]  # (M, L, S, D)
+        return AttentionPool(pooled, log_temporal, None, -products.sum((1, 2, 3)))
     return AttentionPool(pooled, log_temporal, None if maps_from is None else log_spatial[maps_from:])
 
 
@@ -115,10 +140,32 @@ def _check(store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tens
             raise ValueError(f"attention_pool: {name} must be {shape} {sums}, it is {_of(tensor)}")
     if maps_from is not None and not 0 <= maps_from <= clips:
         raise ValueError(f"attention_pool: maps_from must lie in 0..{clips}, it is {maps_from}")
-    if rows.device.type == "cpu" and clips and not (int(rows.min()) >= 0 and int(rows.max()) < len(store)):
+    _check_rows("rows", rows, len(store))
+
+
+def _checked(teacher: TeacherMaps, store: Tensor, clips: int, maps_from: int | None) -> int:
+    """`maps_from`, where the teacher's maps fit the clips from there on."""
+    if maps_from is None:
+        raise ValueError("attention_pool: a teacher's maps need maps_from, the first clip that they belong to")
+    maps, rows = teacher
+    if maps.shape[1:] != store.shape[1:] or not maps.is_floating_point() or maps.device != store.device:
         raise ValueError(
-            f"attention_pool: rows must lie in 0..{len(store) - 1}, they reach from {int(rows.min())} to "
-            f"{int(rows.max())}"
+            f"attention_pool: the teacher's maps must be (K, {', '.join(map(str, store.shape[1:]))}) on "
+            f"{store.device}, they are {_of(maps)} on {maps.device}"
+        )
+    if rows.shape != (clips - maps_from,) or rows.dtype != torch.int64 or rows.device != store.device:
+        raise ValueError(
+            f"attention_pool: the teacher's rows must be ({clips - maps_from},) int64 on {store.device}, they are "
+            f"{_of(rows)} on {rows.device}"
+        )
+    _check_rows("the teacher's rows", rows, len(maps))
+    return maps_from
+
+
+def _check_rows(name: str, rows: Tensor, count: int) -> None:
+    if rows.device.type == "cpu" and len(rows) and not (int(rows.min()) >= 0 and int(rows.max()) < count):
+        raise ValueError(
+            f"attention_pool: {name} must lie in 0..{count - 1}, they reach from {int(rows.min())} to {int(rows.max())}"
         )
 
 

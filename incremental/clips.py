@@ -3,7 +3,7 @@
 Shapes: B clips, L time slices, S tokens, D channels, C classes, N clips held in the store.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -75,6 +75,31 @@ class ClipTable:
         return torch.nonzero(wanted & inside).flatten()
 
 
+class Recalled(Mapping[str, Tensor]):
+    """What the teacher said of a batch, by reference: an answer (B, ...) is gathered when it is asked for by name."""
+
+    def __init__(self, answers: Mapping[str, Tensor], places: Tensor | None = None) -> None:
+        """Places (B,) of the batch in answers (n, ...), or answers (B, ...) of the batch alone."""
+        self.answers = answers
+        self.places = places
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The answer of each clip of the batch. (B, ...)"""
+        answer = self.answers[name]
+        return answer if self.places is None else answer[self.places]
+
+    def where(self, name: str) -> tuple[Tensor, Tensor]:
+        """Answers (n, ...) of more clips than these, and places (B,) among them, for what can do without a copy."""
+        answer = self.answers[name]
+        return answer, torch.arange(len(answer), device=answer.device) if self.places is None else self.places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.answers)
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+
 class Clips(NamedTuple):
     """A batch of clips by reference: visual tokens stay where they are stored."""
 
@@ -92,9 +117,9 @@ class Clips(NamedTuple):
     """(B, D) float32 mean over all tokens of f_v; only for the visual modality alone."""
     new: int = 0
     """The first `new` clips belong to the current task, the rest to the exemplar memory."""
-    teacher: Mapping[str, Tensor] = {}
+    teacher: Recalled = Recalled({})
     """What the frozen previous model says of these clips, as `Method.recall` worked it out."""
-    teacher_of_memory: Mapping[str, Tensor] = {}
+    teacher_of_memory: Recalled = Recalled({})
     """The same for the clips from `new` on, as `Method.recall_of_memory` worked it out."""
 
     def part(self, begin: int, end: int | None = None) -> "Clips":

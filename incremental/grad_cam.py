@@ -25,14 +25,14 @@ def grad_cam_maps(heads: Heads, clips: Clips, *, create_graph: bool = False) -> 
     assert clips.store is not None and clips.rows is not None
     with torch.enable_grad():
         tokens = clips.store[clips.rows].float().requires_grad_()  # (B, L, S, D)
-        pooled, _, _ = attention_pool(
+        pooled = attention_pool(
             tokens,
             torch.arange(len(tokens), device=tokens.device),
             torch.tanh(heads.audio_attention(clips.audio)),
             heads.visual_attention.weight,
             heads.visual_attention.bias,
             implementation="plain",
-        )
+        ).pooled
         audio = F.relu(heads.audio_projection(clips.audio))
         visual = F.relu(heads.visual_projection(pooled))
         logits = heads.classifier(sum_of(audio, visual))

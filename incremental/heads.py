@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import attention_pool
+from .attention import TeacherMaps, attention_pool
 from .clips import Clips
 
 Modality = Literal["audio-visual", "audio", "visual"]
@@ -42,6 +42,8 @@ class HeadOutputs(NamedTuple):
     """(B, L, D) log of the temporal attention u; audio-visual only."""
     log_spatial: Tensor | None = None
     """(M, L, S, D) log of the spatial attention w of the clips from `maps_from` on."""
+    spatial_cross_entropy: Tensor | None = None
+    """(M,) its cross-entropy with a teacher's maps, where those were given instead."""
 
 
 class Classifier(nn.Module):
@@ -96,19 +98,21 @@ class Heads(nn.Module):
             self.visual_attention = nn.Linear(width, width)
         self.classifier: Classifier = LinearClassifier(width) if classifier is None else classifier
 
-    def forward(self, clips: Clips, *, maps_from: int | None = None) -> HeadOutputs:
-        """Outputs for a batch; `maps_from` asks for the spatial attention of the clips from there on."""
-        audio = visual = pooled = log_temporal = log_spatial = None
+    def forward(self, clips: Clips, *, maps_from: int | None = None, teacher: TeacherMaps | None = None) -> HeadOutputs:
+        """Outputs for a batch; `maps_from` asks for the spatial attention of the clips from there on, or with a
+        teacher's maps for its cross-entropy with them."""
+        audio = visual = pooled = log_temporal = log_spatial = cross_entropy = None
         if self.modality == "audio-visual":
             assert clips.store is not None and clips.rows is not None
             gate = torch.tanh(self.audio_attention(clips.audio))  # (B, D)
-            pooled, log_temporal, log_spatial = attention_pool(
+            pooled, log_temporal, log_spatial, cross_entropy = attention_pool(
                 clips.store,
                 clips.rows,
                 gate,
                 self.visual_attention.weight,
                 self.visual_attention.bias,
                 maps_from=maps_from,
+                teacher=teacher,
             )
         elif self.modality == "visual":
             pooled = clips.visual_mean
@@ -117,7 +121,8 @@ class Heads(nn.Module):
         if pooled is not None:
             visual = F.relu(self.visual_projection(pooled))  # (B, D)
         fused = sum_of(audio, visual)
-        return HeadOutputs(self.classifier(fused), fused, audio, visual, pooled, log_temporal, log_spatial)
+        logits = self.classifier(fused)
+        return HeadOutputs(logits, fused, audio, visual, pooled, log_temporal, log_spatial, cross_entropy)
 
 
 def sum_of(audio: Tensor | None, visual: Tensor | None) -> Tensor:

@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .kernels.divergence import cross_entropy_of_maps
-
 Direction = Literal["teacher-student", "student-teacher"]
 ClassSimilarity = Literal["released", "equation7", "class-mean"]
 
@@ -28,23 +26,20 @@ def separated_softmax_cross_entropy(logits: Tensor, labels: Tensor, new: int, ol
     return (of_new + of_old) / len(labels)
 
 
-def kl_divergence(
-    log_student: Tensor, teacher: Tensor, direction: Direction, teacher_information: Tensor | None = None
-) -> Tensor:
+def kl_divergence(log_student: Tensor, teacher: Tensor, direction: Direction) -> Tensor:
     """Sum over all elements of KL(teacher || student) ("teacher-student") or KL(student || teacher).
 
     `log_student` (n, ...) holds logarithms, `teacher` (n, ...) probabilities: those survive storage in bfloat16
-    better. `teacher_information` (n,) is sum t log t of each clip where that is known; it never changes.
+    better.
     """
     if direction == "student-teacher":
         return F.kl_div(teacher.log(), log_student, reduction="sum", log_target=True)
-    if teacher_information is None:
-        teacher_information = information(teacher)
-    return teacher_information.sum() + cross_entropy_of_maps(log_student, teacher)
+    return F.kl_div(log_student, teacher.to(log_student.dtype), reduction="sum")
 
 
 def information(maps: Tensor) -> Tensor:
-    """sum t log t over everything but the clips of `maps` (n, ...). (n,) float32, or float64 for such maps."""
+    """sum t log t over everything but the clips of `maps` (n, ...): beside the cross-entropy -sum t log s, all there
+    is to KL(t || s), and it never changes. (n,) float32, or float64 for such maps."""
     maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
     return torch.xlogy(maps, maps).flatten(1).sum(dim=1)
 
@@ -101,25 +96,14 @@ def class_audio_visual_similarity(scores: Tensor, labels: Tensor, form: ClassSim
     return -(of_class - same.sum(dim=1).log()).mean()
 
 
-def visual_attention_distillation(
-    log_spatial: Tensor,
-    log_temporal: Tensor,
-    teacher_spatial: Tensor,
-    teacher_temporal: Tensor,
-    spatial_weight: float = 0.5,
-    direction: Direction = "teacher-student",
-    teacher_spatial_information: Tensor | None = None,
-) -> Tensor:
-    """VAD, eq. 9-11, over memory clips: spatial (n, L, S, D), temporal (n, L, D).
+def visual_attention_distillation(spatial: Tensor, temporal: Tensor, clips: int, spatial_weight: float = 0.5) -> Tensor:
+    """VAD, eq. 11: lambda spatial + (1 - lambda) temporal, per memory clip; lambda = `spatial_weight`.
 
-    The student's maps come as logarithms, the teacher's as probabilities. The KL runs over S (spatial) and L
-    (temporal); it is summed over the other axes and divided by the number of memory clips. lambda =
-    `spatial_weight` weighs spatial, 1 - lambda temporal. eq prints the student first, released has the teacher
-    first. `teacher_spatial_information` (n,) as `information` gives it, if it is known.
+    `spatial` and `temporal` are the divergences of eq. 9 and 10, between the attentions of the student and of the
+    teacher on `clips` memory clips: over S in one and L in the other, summed over the other axes and the clips. eq
+    prints the student first in them, released has the teacher first.
     """
-    spatial = kl_divergence(log_spatial, teacher_spatial, direction, teacher_spatial_information)
-    temporal = kl_divergence(log_temporal, teacher_temporal, direction)
-    return (spatial_weight * spatial + (1 - spatial_weight) * temporal) / len(log_temporal)
+    return (spatial_weight * spatial + (1 - spatial_weight) * temporal) / clips
 
 
 def old_logits_binary_cross_entropy(logits: Tensor, teacher_logits: Tensor, *, doubled_sigmoid: bool) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .clips import Clips
+from .clips import Clips, Recalled
 from .method import Method
 
 SMALLEST_BATCH = 16
@@ -77,12 +77,11 @@ class Answers:
             done += len(batch.numbers)
             self.place[batch.numbers] = torch.arange(done - len(batch.numbers), done, device=batch.numbers.device)
 
-    def of(self, clips: Clips) -> Mapping[str, Tensor]:
+    def of(self, clips: Clips) -> Recalled:
         """The answers for a batch."""
         if self.table is None:
-            return padded(self.recall, clips) if len(clips.numbers) else {}
-        places = self.place[clips.numbers]
-        return {name: answers[places] for name, answers in self.table.items()}
+            return Recalled(padded(self.recall, clips) if len(clips.numbers) else {})
+        return Recalled(self.table, self.place[clips.numbers])
 
 
 class Teacher:

@@ -5,8 +5,9 @@ Shapes: B clips, L time slices, S tokens, D channels; M = B - maps_from clips wh
 PyTorch's operations over a whole batch move some dozens of arrays of its size through memory. Here the tokens,
 projection and exponentials of a few slices stay in the cache until all that needs them is done, in buffers made
 once a call. What backward keeps is the projection P in the type of the products, (B, L, S, D), and three
-(B, L, D) sums. Every clip goes through the same operations over the same shapes, whichever other clips are in the
-batch, so that its outputs are the same to the last bit.
+(B, L, D) sums; a teacher's maps are met block by block, so that distilling them writes no map. Every clip goes through
+the same operations over the same shapes, whichever other clips are in the batch, so that its outputs are the same to
+the last bit.
 
 With e = exp(P g), Z = sum_S e: the spatial attention is w = e / Z; a score lies within -1..1, so the softmax
 needs no maximum taken off. q = sum_S w P and r = sum_S w x give u = softmax_L(q g) and pooled = sum_L u r.
@@ -18,6 +19,8 @@ Backward, with d(.) for the gradient of the loss:
     dP = dq w + g d(P g)                 dpre = dP (1 - P^2)
     dW = sum dpre^T x                    db = sum dpre
     dg = sum_L d(q g) q + sum_(L, S) d(P g) P
+
+Of the cross-entropy -sum t log w with a teacher's maps t comes dlog_w = -t times its gradient.
 """
 
 import math
@@ -25,7 +28,7 @@ import math
 import torch
 from torch import Tensor
 
-from .autograd import Kept, Kernels, Pooled, pool
+from .autograd import Gaze, Kept, Kernels, Pooled, pool
 from .buffers import reusable_empty
 from .products import product_type, tanh_linear, transposed_product
 from .team import share
@@ -36,15 +39,15 @@ hold the few buffers in use, enough for an operation to take long against the co
 
 
 def attention_pool_cpu(
-    store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, maps_from: int | None
+    store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, gaze: Gaze | None
 ) -> Pooled:
-    """Pooled tokens and log attention maps; arguments as `attention_pool` has checked them.
+    """Pooled tokens and attention; arguments as `attention_pool` has checked them.
 
     Nothing is kept for backward where no gradient is wanted. Float16 and bfloat16 tokens are multiplied as
     `product_type` says; all sums, exponentials and gradients are float32. A float64 store makes everything
     float64.
     """
-    return pool(Kernels(_forward, _backward), store, rows, gate, weight, bias, maps_from)
+    return pool(Kernels(_forward, _backward), store, rows, gate, weight, bias, gaze)
 
 
 class _Workspace:
@@ -78,8 +81,12 @@ class _Workspace:
         torch.exp2(scores, out=e)  # four times as fast as `torch.exp`, and no less exact
         return x, p, scores, e, free
 
+    def widened(self, block: Tensor, buffer: Tensor) -> Tensor:
+        """A block in the type of the sums: itself, or a copy in `buffer`."""
+        return block if block.dtype == self.sums else buffer.copy_(block)
+
     def _converted(self, block: Tensor, buffer: int) -> Tensor:
-        return block if block.dtype == self.sums else self._buffers[buffer, : len(block)].copy_(block)
+        return self.widened(block, self._buffers[buffer, : len(block)])
 
 
 def _types(store: Tensor) -> tuple[torch.dtype, torch.dtype]:
@@ -93,7 +100,7 @@ def _forward(
     gate: Tensor,
     weight: Tensor,
     bias: Tensor,
-    maps_from: int | None,
+    gaze: Gaze | None,
     *,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None, Kept | None]:
@@ -103,14 +110,20 @@ def _forward(
     weight = weight.to(products)
     pooled = gate.new_empty((batch, channels))
     log_temporal = gate.new_empty((batch, slices, channels))
-    log_spatial = kept = None
-    first_map = batch if maps_from is None else maps_from
-    if maps_from is not None:
-        log_spatial = reusable_empty((batch - first_map, slices, tokens, channels), sums)
+    first = batch if gaze is None else gaze.first
+    with_teacher = gaze is not None and gaze.teacher is not None
+    log_spatial = cross_entropy = None
+    if with_teacher:
+        cross_entropy = gate.new_empty((batch - first, slices))  # added up over the slices at the end
+    elif gaze is not None:
+        log_spatial = reusable_empty((batch - first, slices, tokens, channels), sums)
+    normaliser, score, slice_pooled = gate.new_empty((3, batch if keep else 0, slices, channels))
+    teacher_total = gate.new_empty((batch - first if with_teacher else 0, slices, channels))
+    kept = None
     if keep:
-        per_slice = gate.new_empty((3, batch, slices, channels))
-        kept = Kept(reusable_empty((batch, *clip_shape), products), *per_slice)
+        kept = Kept(reusable_empty((batch, *clip_shape), products), normaliser, score, slice_pooled, teacher_total)
     positions = rows.tolist()
+    maps = _teacher_maps(gaze)
 
     def work(clips: range) -> None:
         space = _Workspace(store)
@@ -118,15 +131,22 @@ def _forward(
         for clip in clips:
             row, g = positions[clip], gate[clip]
             projected = tanh_linear(space.operand(row), weight, bias).view(clip_shape)
-            z, q, r = (s[clip] for s in kept[1:]) if kept is not None else sums_of_clip  # (L, D) each
+            z, q, r = (normaliser[clip], score[clip], slice_pooled[clip]) if keep else sums_of_clip  # (L, D) each
             for block in space.blocks:
                 x, p, scores, e, free = space.block(store[row, block], projected[block], g)  # (slices, S, D)
                 torch.sum(e, 1, out=z[block])
                 torch.sum(torch.mul(e, p, out=free), 1, out=q[block])
                 torch.sum(torch.mul(e, x, out=free), 1, out=r[block])
-                if log_spatial is not None and clip >= first_map:
-                    log_z = z[block].log().unsqueeze(1)  # (slices, 1, D)
-                    torch.sub(scores.mul_(math.log(2)), log_z, out=log_spatial[clip - first_map, block])
+                if clip < first:
+                    continue
+                log_z = z[block].log()  # (slices, D)
+                if log_spatial is not None:
+                    torch.sub(scores.mul_(math.log(2)), log_z.unsqueeze(1), out=log_spatial[clip - first, block])
+                if cross_entropy is not None:
+                    t = free.copy_(maps[clip - first][block])  # (slices, S, D)
+                    total = torch.sum(t, 1, out=teacher_total[clip - first, block])  # (slices, D)
+                    torch.sum(log_z.mul_(total), 1, out=cross_entropy[clip - first, block])
+                    cross_entropy[clip - first, block].sub_(t.mul_(scores).sum((1, 2)), alpha=math.log(2))
             q.div_(z)
             r.div_(z)
             log_u = torch.log_softmax(q * g, 0, out=log_temporal[clip])  # (L, D)
@@ -135,27 +155,36 @@ def _forward(
                 kept.projected[clip] = projected
 
     share(work, batch)
-    return pooled, log_temporal, log_spatial, kept
+    spatial = cross_entropy.sum(1) if cross_entropy is not None else log_spatial
+    return pooled, log_temporal, spatial, kept
+
+
+def _teacher_maps(gaze: Gaze | None) -> list[Tensor]:
+    """The teacher's maps (L, S, D) of each of the M clips."""
+    if gaze is None or gaze.teacher is None or gaze.teacher_rows is None:
+        return []
+    return [gaze.teacher[row] for row in gaze.teacher_rows.tolist()]
 
 
 def _backward(
     store: Tensor,
     rows: Tensor,
     gate: Tensor,
-    maps_from: int | None,
+    gaze: Gaze | None,
     kept: Kept,
     pooled: Tensor,
     log_temporal: Tensor,
     d_pooled: Tensor,
     d_log_temporal: Tensor,
-    d_log_spatial: Tensor | None,
+    d_spatial: Tensor | None,
     *,
     for_weight: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Gradients of gate (B, D), weight (D, D) if asked for, and bias (D,)."""
     slices, _, channels = store.shape[1:]
     d_gate = torch.empty_like(gate)
-    first_map = len(rows) if maps_from is None else maps_from
+    first = len(rows) if gaze is None or d_spatial is None else gaze.first
+    maps = _teacher_maps(gaze)
     positions = rows.tolist()
 
     def work(clips: range) -> tuple[Tensor | None, Tensor]:
@@ -167,7 +196,7 @@ def _backward(
         d_bias = gate.new_zeros(channels)
         for clip in clips:
             row, g = positions[clip], gate[clip]
-            z, q, r = (s[clip] for s in kept[1:])  # (L, D) each
+            z, q, r = kept.normaliser[clip], kept.score[clip], kept.slice_pooled[clip]  # (L, D) each
             u = log_temporal[clip].exp()  # (L, D)
             d_r = u * d_pooled[clip]
             d_log_u = d_log_temporal[clip]
@@ -175,18 +204,23 @@ def _backward(
             d_q = d_score * g
             torch.sum(d_score * q, 0, out=d_gate[clip])
             c = d_q * q + d_r * r
-            d_map = None
-            if d_log_spatial is not None and clip >= first_map:
-                d_map = d_log_spatial[clip - first_map]  # (L, S, D)
-                c += d_map.sum(1)
+            d_log_w, factor = None, 1.0  # dlog_w (L, S, D), but for a factor
+            if d_spatial is not None and clip >= first:
+                if maps:
+                    d_log_w, factor = maps[clip - first], -float(d_spatial[clip - first])
+                    c.add_(kept.teacher_total[clip - first], alpha=factor)
+                else:
+                    d_log_w = d_spatial[clip - first]
+                    c += d_log_w.sum(1)
             # 1/Z goes into these factors, so that e need not be divided.
             by_p, by_x, offset = (factor.div_(z).unsqueeze(1) for factor in (d_q, d_r, c.neg_()))  # (L, 1, D)
             for block in space.blocks:
                 x, p, scores, e, free = space.block(store[row, block], kept.projected[clip, block], g)
                 d = torch.addcmul(offset[block], x, by_x[block], out=scores)  # (slices, S, D)
                 d.addcmul_(p, by_p[block]).mul_(e)
-                if d_map is not None:
-                    d.add_(d_map[block])  # d is the gradient of P g
+                if d_log_w is not None:
+                    d.add_(space.widened(d_log_w[block], free), alpha=factor)
+                # d is the gradient of P g
                 torch.sum(torch.mul(d, p, out=free), 1, out=d_gate_by_slice[block])
                 d.mul_(g).addcmul_(e, by_p[block])  # and now of P
                 torch.ops.aten.tanh_backward.grad_input(d, p, grad_input=free)

@@ -5,10 +5,11 @@ Formulas and names are those of `cpu.py`.
 
 Forward is one program for each clip, slice and block of channels: it projects the slice's tokens block by block
 and sums e, e P and e x over them, so that no array of the batch's size is written but P, where backward will
-need it, and the maps asked for. A second, small kernel does the temporal softmax and the pooling over slices.
-Backward reads P, writes the gradient of the projection's argument in the type of the products, and multiplies it
-with the tokens where they lie in the store. Sums are taken in a fixed order, so results repeat to the last bit;
-nothing waits for the device and no shape depends on data, so the calls can be captured in a CUDA graph.
+need it, and the maps asked for. Where their cross-entropy with a teacher's maps is asked for instead, a kernel reads
+P and those. A small kernel does the temporal softmax and the pooling over slices. Backward reads P, writes the
+gradient of the projection's argument in the type of the products, and multiplies it with the tokens where they lie in
+the store. Sums are taken in a fixed order, so results repeat to the last bit; nothing waits for the device and no shape
+depends on data, so the calls can be captured in a CUDA graph.
 
 Tested through Triton's interpreter, which takes CPU tensors when TRITON_INTERPRET=1 is set before Triton is
 imported, and compiled for compute capability 9.0; it has not been timed on a card. Where room is left: 196 tokens
@@ -27,8 +28,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .autograd import Kept, Kernels, Pooled, pool
+from .autograd import Gaze, Kept, Kernels, Pooled, pool
 from .triton_kernels import (
+    CROSS_ENTROPY,
+    MAPS,
+    NOTHING,
+    cross_entropy_forward,
     slice_backward,
     slice_forward,
     temporal_backward,
@@ -40,14 +45,14 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def attention_pool_triton(
-    store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, maps_from: int | None
+    store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, gaze: Gaze | None
 ) -> Pooled:
-    """Pooled tokens and log attention maps; arguments as `attention_pool` has checked them.
+    """Pooled tokens and attention; arguments as `attention_pool` has checked them.
 
     Nothing is kept for backward where no gradient is wanted. bfloat16 and float16 stores are multiplied in
     bfloat16; float32 ones as `torch.set_float32_matmul_precision` says, exactly by default. All sums are float32.
     """
-    return pool(Kernels(_forward, _backward), store, rows, gate, weight, bias, maps_from)
+    return pool(Kernels(_forward, _backward), store, rows, gate, weight, bias, gaze)
 
 
 # Asked for by name, since Triton warns that its default will change: a multiplication and an addition are one.
@@ -100,7 +105,7 @@ def _forward(
     gate: Tensor,
     weight: Tensor,
     bias: Tensor,
-    maps_from: int | None,
+    gaze: Gaze | None,
     *,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None, Kept | None]:
@@ -109,11 +114,14 @@ def _forward(
     products = torch.float32 if store.dtype == torch.float32 else torch.bfloat16
     pooled = gate.new_empty((batch, channels))
     log_temporal = gate.new_empty((batch, slices, channels))
-    log_spatial = None
-    if maps_from is not None:
-        log_spatial = gate.new_empty((batch - maps_from, slices, tokens, channels))
-    per_slice = gate.new_empty((3, batch, slices, channels))
-    kept = Kept(gate.new_empty((batch if keep else 0, slices, tokens, channels), dtype=products), *per_slice)
+    wanted, first, teacher, teacher_rows = _of(gaze)
+    of_gaze = batch - first if wanted else 0
+    log_spatial = gate.new_empty((of_gaze if wanted == MAPS else 0, slices, tokens, channels))
+    teacher_total, cross_entropy = gate.new_empty((2, of_gaze if wanted == CROSS_ENTROPY else 0, slices, channels))
+    normaliser, score, slice_pooled = gate.new_empty((3, batch, slices, channels))
+    write_projected = keep or wanted == CROSS_ENTROPY
+    projected = gate.new_empty((batch if write_projected else 0, slices, tokens, channels), dtype=products)
+    kept = Kept(projected, normaliser, score, slice_pooled, teacher_total)
     gate, bias = gate.contiguous(), bias.contiguous()
     if batch:
         with _on(store):
@@ -123,14 +131,17 @@ def _forward(
                 gate,
                 weight.to(products).contiguous(),
                 bias,
-                *kept,
-                log_spatial if log_spatial is not None else pooled,
-                0 if maps_from is None else maps_from,
+                projected,
+                normaliser,
+                score,
+                slice_pooled,
+                log_spatial,
+                first,
                 L=slices,
                 S=tokens,
                 D=channels,
-                KEEP=keep,
-                MAPS=log_spatial is not None,
+                KEEP=write_projected,
+                MAPS=wanted == MAPS,
                 **tiling.types,
                 BLOCK_S=tiling.rows,
                 BLOCK_D=tiling.columns,
@@ -139,6 +150,23 @@ def _forward(
                 **tiling.launch,
             )
             block = _small_block(channels)
+            if wanted == CROSS_ENTROPY and of_gaze:
+                cross_entropy_forward[(of_gaze * slices, _blocks(channels, block))](
+                    gate,
+                    projected,
+                    kept.normaliser,
+                    teacher,
+                    teacher_rows,
+                    teacher_total,
+                    cross_entropy,
+                    first,
+                    L=slices,
+                    S=tokens,
+                    D=channels,
+                    BLOCK_S=16,
+                    BLOCK_D=block,
+                    **_FUSED,
+                )
             temporal_forward[(batch, _blocks(channels, block))](
                 gate,
                 kept.score,
@@ -151,20 +179,30 @@ def _forward(
                 BLOCK_D=block,
                 **_FUSED,
             )
-    return pooled, log_temporal, log_spatial, kept if keep else None
+    spatial = {NOTHING: None, MAPS: log_spatial, CROSS_ENTROPY: cross_entropy.sum((1, 2))}[wanted]
+    return pooled, log_temporal, spatial, kept if keep else None
+
+
+def _of(gaze: Gaze | None) -> tuple[int, int, Tensor | None, Tensor | None]:
+    """What is wanted of the spatial attention, from which clip on, and the teacher's maps with their rows."""
+    if gaze is None:
+        return NOTHING, 0, None, None
+    if gaze.teacher is None or gaze.teacher_rows is None:
+        return MAPS, gaze.first, None, None
+    return CROSS_ENTROPY, gaze.first, gaze.teacher.contiguous(), gaze.teacher_rows.contiguous()
 
 
 def _backward(
     store: Tensor,
     rows: Tensor,
     gate: Tensor,
-    maps_from: int | None,
+    gaze: Gaze | None,
     kept: Kept,
     pooled: Tensor,
     log_temporal: Tensor,
     d_pooled: Tensor,
     d_log_temporal: Tensor,
-    d_log_spatial: Tensor | None,
+    d_spatial: Tensor | None,
     *,
     for_weight: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -172,6 +210,7 @@ def _backward(
     batch, (_, slices, tokens, channels) = len(rows), store.shape
     tiling = _tiling(store)
     rows, gate = rows.contiguous(), gate.contiguous()
+    wanted, first, teacher, teacher_rows = _of(None if d_spatial is None else gaze)
     by_p, by_x, offset, d_gate_by_slice, d_bias_by_slice = gate.new_empty((5, batch, slices, channels))
     d_gate = torch.empty_like(gate)
     d_pre = torch.empty_like(kept.projected)
@@ -185,7 +224,9 @@ def _backward(
         with _on(store):
             temporal_backward[(batch, _blocks(channels, block))](
                 gate,
-                *kept[1:],
+                kept.normaliser,
+                kept.score,
+                kept.slice_pooled,
                 pooled,
                 log_temporal,
                 d_pooled.contiguous(),
@@ -209,15 +250,18 @@ def _backward(
                 by_p,
                 by_x,
                 offset,
-                d_log_spatial.contiguous() if d_log_spatial is not None else pooled,
+                kept.teacher_total,
+                gate if d_spatial is None else d_spatial.contiguous(),
+                gate if teacher is None else teacher,
+                rows if teacher_rows is None else teacher_rows,
                 d_pre,
                 d_gate_by_slice,
                 d_bias_by_slice,
-                0 if maps_from is None else maps_from,
+                first,
                 L=slices,
                 S=tokens,
                 D=channels,
-                MAPS=d_log_spatial is not None,
+                GAZE=wanted,
                 OPERAND=tiling.types["OPERAND"],
                 BLOCK_S=16,
                 BLOCK_D=block,

@@ -11,6 +11,10 @@ numbers; those in capitals are fixed when a kernel is compiled. Offsets over the
 import triton
 import triton.language as tl
 
+NOTHING, MAPS, CROSS_ENTROPY = 0, 1, 2
+"""What GAZE may ask of the spatial attention: nothing, log w, or -sum t log w with a teacher's maps t."""
+WITH_MAPS, WITH_TEACHER = tl.constexpr(MAPS), tl.constexpr(CROSS_ENTROPY)
+
 
 @triton.jit
 def quarters(tile):
@@ -79,7 +83,7 @@ def slice_forward(
     score,
     slice_pooled,
     log_spatial,
-    first_map,
+    first,
     L: tl.constexpr,
     S: tl.constexpr,
     D: tl.constexpr,
@@ -106,8 +110,8 @@ def slice_forward(
     row = tl.load(rows + clip)
     x = store + (row * L + time_slice % L) * (S * D)
     p_out = projected + time_slice * (S * D)
-    map_out = log_spatial + (time_slice - first_map * L) * (S * D)
-    with_map = MAPS and clip >= first_map
+    map_out = log_spatial + (time_slice - first * L) * (S * D)
+    with_map = MAPS and clip >= first
     g = gate + clip * D
     d = tl.program_id(0) % channel_blocks * BLOCK_D + tl.arange(0, BLOCK_D)
     in_d = d < D
@@ -161,6 +165,48 @@ def subtract_log(map_out, z_out, d, S: tl.constexpr, D: tl.constexpr, BLOCK_MAP:
         inside = (s < S)[:, None] & in_d[None, :]
         scores = tl.load(map_out + at, mask=inside, other=0.0)
         tl.store(map_out + at, scores - log_z[None, :], mask=inside)
+
+
+@triton.jit
+def cross_entropy_forward(
+    gate,
+    projected,
+    normaliser,
+    teacher_maps,
+    teacher_rows,
+    teacher_total,
+    cross_entropy,
+    first,
+    L: tl.constexpr,
+    S: tl.constexpr,
+    D: tl.constexpr,
+    BLOCK_S: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """sum_S t and -sum_S t log w of one slice and block of channels of the clips from `first` on.
+
+    P is read again rather than met in `slice_forward`, whose registers are all taken.
+    """
+    of_gaze = tl.program_id(0).to(tl.int64)  # 0..M * L - 1
+    time_slice = of_gaze + first * L  # of the batch
+    d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
+    in_d = d < D
+    p_in = projected + time_slice * (S * D)
+    teacher = teacher_maps + (tl.load(teacher_rows + of_gaze // L) * L + time_slice % L) * (S * D)
+    g = tl.load(gate + time_slice // L * D + d, mask=in_d, other=0.0)
+    total = tl.zeros((BLOCK_D,), tl.float32)
+    with_scores = tl.zeros((BLOCK_D,), tl.float32)
+    for start in range(0, S, BLOCK_S):
+        s = start + tl.arange(0, BLOCK_S)
+        at = s[:, None] * D + d[None, :]
+        inside = (s < S)[:, None] & in_d[None, :]
+        t = tl.load(teacher + at, mask=inside, other=0.0).to(tl.float32)
+        p = tl.load(p_in + at, mask=inside, other=0.0).to(tl.float32)
+        total += tl.sum(t, 0)
+        with_scores += tl.sum(t * (p * g[None, :]), 0)
+    log_z = tl.log(tl.load(normaliser + time_slice * D + d, mask=in_d, other=1.0))
+    tl.store(teacher_total + of_gaze * D + d, total, mask=in_d)
+    tl.store(cross_entropy + of_gaze * D + d, total * log_z - with_scores, mask=in_d)
 
 
 @triton.jit
@@ -244,15 +290,18 @@ def slice_backward(
     by_p,
     by_x,
     offset,
-    d_log_spatial,
+    teacher_total,
+    d_spatial,
+    teacher_maps,
+    teacher_rows,
     d_pre,
     d_gate,
     d_bias,
-    first_map,
+    first,
     L: tl.constexpr,
     S: tl.constexpr,
     D: tl.constexpr,
-    MAPS: tl.constexpr,
+    GAZE: tl.constexpr,
     OPERAND: tl.constexpr,
     BLOCK_S: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -265,21 +314,30 @@ def slice_backward(
     in_d = d < D
     x_in = store + (row * L + time_slice % L) * (S * D)
     p_in = projected + time_slice * (S * D)
-    map_in = d_log_spatial + (time_slice - first_map * L) * (S * D)
     out = d_pre + time_slice * (S * D)
     of_slice = time_slice * D + d
-    with_map = MAPS and clip >= first_map
+    gazed = tl.where(clip >= first, S, 0)
+    of_gaze = tl.where(clip >= first, time_slice - first * L, 0)  # 0..M * L - 1
     g = tl.load(gate + clip * D + d, mask=in_d, other=0.0)
     p_factor = tl.load(by_p + of_slice, mask=in_d, other=0.0)
     x_factor = tl.load(by_x + of_slice, mask=in_d, other=0.0)
     c = tl.load(offset + of_slice, mask=in_d, other=0.0)
-    if with_map:
+    # dlog w is what `map_in` holds, times a factor; its sum over the tokens belongs to the offset.
+    map_in, factor = d_spatial, 1.0
+    if GAZE == WITH_MAPS:
+        map_in = d_spatial + of_gaze * (S * D)
         map_sum = tl.zeros((BLOCK_D,), tl.float32)
         for start in range(0, S, BLOCK_S):
             s = start + tl.arange(0, BLOCK_S)
-            inside = (s < S)[:, None] & in_d[None, :]
-            map_sum += tl.sum(tl.load(map_in + s[:, None] * D + d[None, :], mask=inside, other=0.0), 0)
+            in_gaze = (s < gazed)[:, None] & in_d[None, :]
+            map_sum += tl.sum(tl.load(map_in + s[:, None] * D + d[None, :], mask=in_gaze, other=0.0), 0)
         c += map_sum / tl.load(normaliser + of_slice, mask=in_d, other=1.0)
+    if GAZE == WITH_TEACHER:
+        teacher_row = tl.load(teacher_rows + of_gaze // L, mask=clip >= first, other=0)
+        map_in = teacher_maps + (teacher_row * L + time_slice % L) * (S * D)
+        factor = -tl.load(d_spatial + of_gaze // L, mask=clip >= first, other=0.0)
+        total = tl.load(teacher_total + of_gaze * D + d, mask=d < tl.where(clip >= first, D, 0), other=0.0)
+        c += factor * total / tl.load(normaliser + of_slice, mask=in_d, other=1.0)
     gate_sum = tl.zeros((BLOCK_D,), tl.float32)
     bias_sum = tl.zeros((BLOCK_D,), tl.float32)
     for start in range(0, S, BLOCK_S):
@@ -290,8 +348,10 @@ def slice_backward(
         p = tl.load(p_in + at, mask=inside, other=0.0).to(tl.float32)
         e = tl.where(inside, tl.exp(p * g[None, :]), 0.0)
         d_score = e * (p_factor[None, :] * p + x_factor[None, :] * x - c[None, :])  # of P g
-        if with_map:
-            d_score += tl.load(map_in + at, mask=inside, other=0.0)
+        if GAZE:
+            d_score += factor * tl.load(map_in + at, mask=(s < gazed)[:, None] & in_d[None, :], other=0.0).to(
+                tl.float32
+            )
         d_p = e * p_factor[None, :] + d_score * g[None, :]
         d_argument = d_p * (1.0 - p * p)
         gate_sum += tl.sum(d_score * p, 0)

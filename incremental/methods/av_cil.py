@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from .. import losses
+from ..attention import TeacherMaps
 from ..clips import Clips
 from ..grad_cam import grad_cam_distance, grad_cam_maps
 from ..heads import HeadOutputs
@@ -50,8 +51,7 @@ class AvCil(SsIl):
         if self.task.number == 1:
             return super().loss(clips)
         settings = self.settings
-        vad = settings.attention_distillation == "vad"
-        outputs: HeadOutputs = self.heads(clips, maps_from=clips.new if vad else None)
+        outputs: HeadOutputs = self._outputs(clips)
         assert outputs.audio is not None and outputs.visual is not None
         terms = self.separated_losses(outputs.logits, clips)
         scores = losses.audio_visual_scores(outputs.audio, outputs.visual, settings.similarity_temperature)
@@ -63,22 +63,37 @@ class AvCil(SsIl):
             terms["class_audio_visual_similarity"] = settings.lambda_class * similarity
         if clips.new == len(clips.numbers):  # a memory too small to hold any clip
             return terms
-        if vad:
-            assert outputs.log_spatial is not None and outputs.log_temporal is not None
-            terms["visual_attention_distillation"] = losses.visual_attention_distillation(
-                outputs.log_spatial,
-                outputs.log_temporal[clips.new :],
-                clips.teacher_of_memory["spatial"],
-                clips.teacher_of_memory["temporal"],
-                settings.lambda_spatial,
-                settings.kl_direction,
-                clips.teacher_of_memory["spatial_information"],
-            )
+        if settings.attention_distillation == "vad":
+            terms["visual_attention_distillation"] = self._visual_attention_distillation(outputs, clips)
         elif settings.attention_distillation == "grad-cam":
             maps = grad_cam_maps(self.heads, clips.part(clips.new), create_graph=True)
             distance = grad_cam_distance(maps, clips.teacher_of_memory["grad_cam"])
             terms["grad_cam_distillation"] = settings.lambda_grad_cam * distance
         return terms
+
+    def _outputs(self, clips: Clips) -> HeadOutputs:
+        """The heads' outputs, with what VAD needs of the memory clips' spatial attention."""
+        if self.settings.attention_distillation != "vad" or clips.new == len(clips.numbers):
+            outputs: HeadOutputs = self.heads(clips)
+        elif self.settings.kl_direction == "student-teacher":
+            outputs = self.heads(clips, maps_from=clips.new)
+        else:  # the cross-entropy is enough, and no map need be written
+            teacher = TeacherMaps(*clips.teacher_of_memory.where("spatial"))
+            outputs = self.heads(clips, maps_from=clips.new, teacher=teacher)
+        return outputs
+
+    def _visual_attention_distillation(self, outputs: HeadOutputs, clips: Clips) -> Tensor:
+        """VAD, eq. 9-11."""
+        settings, teacher = self.settings, clips.teacher_of_memory
+        assert outputs.log_temporal is not None
+        log_temporal = outputs.log_temporal[clips.new :]  # (M, L, D)
+        temporal = losses.kl_divergence(log_temporal, teacher["temporal"], settings.kl_direction)
+        if outputs.spatial_cross_entropy is not None:
+            spatial = (teacher["spatial_information"] + outputs.spatial_cross_entropy).sum()
+        else:
+            assert outputs.log_spatial is not None
+            spatial = losses.kl_divergence(outputs.log_spatial, teacher["spatial"], settings.kl_direction)
+        return losses.visual_attention_distillation(spatial, temporal, len(log_temporal), settings.lambda_spatial)
 
     def recall_of_memory(self, clips: Clips) -> Mapping[str, Tensor]:
         """The teacher's attention maps, in the type the features are held in, or its Grad-CAM maps."""

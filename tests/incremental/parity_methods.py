@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from avcil.incremental.clips import Clips, Task
+from avcil.incremental.clips import Clips, Recalled, Task
 from avcil.incremental.heads import Heads, Modality, Widths
 from avcil.incremental.method import Method
 from avcil.tests.incremental import parity
@@ -83,7 +83,7 @@ def taught(batch: Clips, teaching: Method) -> Clips:
     with torch.no_grad():
         answers = teaching.recall(batch)
         of_memory = teaching.recall_of_memory(batch.part(batch.new)) if batch.new < len(batch.numbers) else {}
-    return batch._replace(teacher=answers, teacher_of_memory=of_memory)
+    return batch._replace(teacher=Recalled(answers), teacher_of_memory=Recalled(of_memory))
 
 
 def gradient_norms(method: Method) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Tasks as ranges of classes, clips by number, and the exemplar memory's quotas."""
 
 import torch
-from avcil.incremental.clips import Clips, ClipTable, ExemplarMemory, Task
+from avcil.incremental.clips import Clips, ClipTable, ExemplarMemory, Recalled, Task
 from avcil.tests.incremental import plain_methods
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +64,7 @@ def test_part_of_a_batch_counts_what_is_new_in_it():
     batch = Clips(
         torch.arange(5), torch.arange(5) + 10, torch.rand(5, 3), store, torch.arange(4, 9), torch.rand(5, 2), new=3
     )
-    batch = batch._replace(teacher={"logits": torch.zeros(5, 2)})
+    batch = batch._replace(teacher=Recalled({"logits": torch.zeros(5, 2)}))
     old = batch.part(3)
     assert (old.numbers.tolist(), old.labels.tolist(), old.new) == ([3, 4], [13, 14], 0)
     assert old.rows is not None and old.rows.tolist() == [7, 8]

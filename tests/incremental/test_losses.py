@@ -86,13 +86,14 @@ def test_similarities_are_the_released_ones(outputs):
 @pytest.mark.parametrize(("weight", "key"), [(1.0, "spatial_distillation"), (0.0, "temporal_distillation")])
 def test_attention_distillation_is_the_released_one(outputs, weight: float, key: str):
     student, teacher = outputs
-    loss = losses.visual_attention_distillation(
-        student.log_spatial,
-        student.log_temporal[NEW_CLIPS:],
-        teacher.log_spatial.exp(),
-        teacher.log_temporal[NEW_CLIPS:].exp(),
-        weight,
+    spatial, temporal = (
+        losses.kl_divergence(log_student, log_teacher.exp(), "teacher-student")
+        for log_student, log_teacher in (
+            (student.log_spatial, teacher.log_spatial),
+            (student.log_temporal[NEW_CLIPS:], teacher.log_temporal[NEW_CLIPS:]),
+        )
     )
+    loss = losses.visual_attention_distillation(spatial, temporal, len(teacher.log_spatial), weight)
     agrees(loss, "av_cil", key)
 
 
@@ -246,8 +247,19 @@ def test_attention_distillation_equals_the_plain_one(shape, weight: float, direc
     spatial, teacher_spatial = (maps(shape, 2, draw) for _ in range(2))
     temporal, teacher_temporal = (maps((clips, slices, channels), 1, draw) for _ in range(2))
     ours = losses.visual_attention_distillation(
-        spatial.log(), temporal.log(), teacher_spatial, teacher_temporal, weight, direction
+        losses.kl_divergence(spatial.log(), teacher_spatial, direction),
+        losses.kl_divergence(temporal.log(), teacher_temporal, direction),
+        clips,
+        weight,
     )
+    if direction == "teacher-student":  # what is left of it where only the cross-entropy is at hand
+        cross_entropy = -(teacher_spatial * spatial.log()).sum()
+        torch.testing.assert_close(
+            losses.information(teacher_spatial).sum() + cross_entropy,
+            losses.kl_divergence(spatial.log(), teacher_spatial, direction),
+            rtol=1e-4,
+            atol=1e-4,
+        )
     student_first = direction == "student-teacher"
     expected = weight * plain.attention_distillation(spatial, teacher_spatial, student_first)
     expected = expected + (1 - weight) * plain.attention_distillation(temporal, teacher_temporal, student_first)

@@ -19,7 +19,8 @@ TYPES = {"fp32": tl.float32, "bf16": tl.bfloat16, "fp16": tl.float16}
 def compile_kernel(name: str, stored: str, constants: Mapping[str, object], options: Mapping[str, object]) -> None:
     kernel = getattr(triton_kernels, name)
     product = "fp32" if stored == "fp32" else "bf16"
-    types = {"store": f"*{stored}", "rows": "*i64", "first_map": "i32", "clips": "i32"}
+    types = {"store": f"*{stored}", "teacher_maps": f"*{stored}", "first": "i32", "clips": "i32"}
+    types |= dict.fromkeys(("rows", "teacher_rows"), "*i64")
     types |= dict.fromkeys(("weight", "projected", "d_pre"), f"*{product}")
     constants = {**SIZES, "OPERAND": TYPES[product], "DOT": TYPES[product], "PRECISION": "ieee", **constants}
     signature, fixed, attributes = {}, {}, {}
@@ -41,10 +42,12 @@ def main(stored: str) -> None:
     weight_blocks = {"BLOCK_OUT": blocks["BLOCK_S"], "BLOCK_IN": 128, "BLOCK_T": blocks["BLOCK_K"]}
     small = {"BLOCK_L": 8, "BLOCK_S": 16, "BLOCK_D": 128}
     large = {"num_warps": 8, "num_stages": 4}
-    compile_kernel("slice_forward", stored, {**blocks, "KEEP": True, "MAPS": True}, large)
-    compile_kernel("slice_forward", stored, {**blocks, "KEEP": False, "MAPS": False}, large)
+    for maps in (True, False):
+        compile_kernel("slice_forward", stored, {**blocks, "KEEP": maps, "MAPS": maps}, large)
+    compile_kernel("cross_entropy_forward", stored, small, {})
+    for gaze in (triton_kernels.NOTHING, triton_kernels.MAPS, triton_kernels.CROSS_ENTROPY):
+        compile_kernel("slice_backward", stored, {**small, "GAZE": gaze}, {})
     compile_kernel("weight_backward", stored, weight_blocks, large)
-    compile_kernel("slice_backward", stored, {**small, "MAPS": True}, {})
     compile_kernel("temporal_forward", stored, small, {})
     compile_kernel("temporal_backward", stored, small, {})
 

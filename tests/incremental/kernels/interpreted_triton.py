@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from avcil.incremental.attention import AttentionPool, attention_pool
+from avcil.incremental.attention import AttentionPool, TeacherMaps, attention_pool
 from avcil.incremental.kernels import choose
 from avcil.incremental.kernels import triton as kernels
 from torch import Tensor
@@ -79,6 +79,32 @@ def test_outputs_and_gradients_equal_the_plain_way(dtype, resident, rows, shape,
     )
 
 
+@pytest.mark.parametrize("dtype", WITHIN)
+@pytest.mark.parametrize(
+    ("resident", "rows", "shape", "maps_from"), [shape for shape in SHAPES if shape[3] is not None]
+)
+def test_the_cross_entropy_with_a_teacher_equals_the_plain_way(dtype, resident, rows, shape, maps_from):
+    case = make_case(resident, rows, shape, dtype)
+    exact = [tensor.detach().double().requires_grad_() for tensor in case[2:]]
+    held = len(rows) - maps_from
+    maps = torch.randn(held + 2, *shape, device=DEVICE).softmax(2).to(dtype)
+    teacher = TeacherMaps(maps, torch.arange(held, device=DEVICE).flip(0) + 1)
+    found = attention_pool(*case, maps_from=maps_from, teacher=teacher, implementation="triton")
+    right = attention_pool(
+        case.store.double(), case.rows, *exact, maps_from=maps_from, teacher=teacher, implementation="plain"
+    )
+    assert found.log_spatial is None
+    ours, theirs = outputs(found), outputs(right)
+    assert_close(ours, theirs, WITHIN[dtype])
+    for used in (slice(0, 3), slice(2, 3)):
+        incoming = [torch.randn_like(output) for output in ours[used]]
+        assert_close(
+            torch.autograd.grad(ours[used], case[2:], incoming, retain_graph=True),
+            torch.autograd.grad(theirs[used], exact, [tensor.double() for tensor in incoming], retain_graph=True),
+            WITHIN[dtype],
+        )
+
+
 @pytest.mark.parametrize("used", [0, 1, 2])
 def test_a_loss_may_use_one_output(used):
     case = make_case(3, (2, 0, 2), (2, 19, 24), torch.float32)
@@ -118,6 +144,11 @@ def test_frozen_weights_and_empty_batches():
 
     empty = attention_pool(case.store, case.rows[:0], case.gate[:0], *case[3:], maps_from=0, implementation="triton")
     assert [tuple(output.shape) for output in outputs(empty)] == [(0, 8), (0, 2, 8), (0, 2, 7, 8)]
+    teacher = TeacherMaps(case.store[:1].softmax(2), case.rows[:0])
+    apart = attention_pool(*case, maps_from=2, teacher=teacher, implementation="triton")
+    assert apart.spatial_cross_entropy is not None
+    assert apart.spatial_cross_entropy.shape == (0,)
+    assert_close(torch.autograd.grad(apart.pooled.sum(), case.gate), right, 1e-5)
     for gradient in torch.autograd.grad(empty.pooled.sum(), case[3:]):
         assert not gradient.any()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from avcil.benchmarks import plain
-from avcil.incremental.clips import ClipTable
+from avcil.incremental.clips import ClipTable, Recalled
 from avcil.incremental.method import Context
 from avcil.incremental.methods.av_cil import AvCil, AvCilSettings
 from avcil.incremental.trainer import Progress, copy_of
@@ -223,7 +223,7 @@ def test_vad_looks_at_memory_clips_alone():
     with torch.no_grad():
         logits = method.heads(clips).logits[:, :4]
         own = method.recall_of_memory(clips.part(clips.new))
-    terms = method.loss(clips._replace(teacher={"logits": logits}, teacher_of_memory=own))
+    terms = method.loss(clips._replace(teacher=Recalled({"logits": logits}), teacher_of_memory=Recalled(own)))
     assert terms["visual_attention_distillation"].item() == pytest.approx(0, abs=1e-3)
     assert own["spatial"].shape == (4, parity.SLICES, parity.TOKENS, parity.CHANNELS)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from avcil.benchmarks import plain
+from avcil.incremental.clips import Recalled
 from avcil.incremental.methods.ss_il import SsIl
 from avcil.tests.incremental import parity, parity_methods
 from avcil.tests.incremental.cases import Case, cases, check_carried, check_linear_readout, check_run, quick
@@ -74,7 +75,7 @@ def test_new_clips_do_not_move_old_classes_rows_but_by_distillation():
     """The first step's gradient: teacher and student agree, so SS-CE alone moves, each part in its own rows."""
     clips = parity_methods.clips(6)
     method = parity_methods.student(SsIl)
-    same = {"logits": method.scores(clips).detach()[:, :4]}
+    same = Recalled({"logits": method.scores(clips).detach()[:, :4]})
     torch.stack(list(method.loss(clips._replace(teacher=same)).values())).sum().backward()
     gradient = method.heads.classifier.get_parameter("weight").grad
     assert gradient is not None
