@@ -65,7 +65,8 @@ class RunConfig:
     teacher: Literal["once", "each-step"] = "once"
     """Ask the teacher once a task and look its answers up, or ask it in every step (same bits, slower)."""
     residence_gigabytes: Annotated[float, Field(gt=0)] | None = None
-    """GiB that features and the teacher's answers may fill; none: 80% of a card's free memory, 60% of a computer's."""
+    """GiB that features and the teacher's answers may fill, the rest being read again for every batch; none: 80% of a
+    card's free memory, and on a CPU, where reading again costs little, a batch and a half or 0.25 GiB of features."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Least time between two states written to go on from; 0 writes one after every epoch."""
 

@@ -139,7 +139,7 @@ def load_data(config: RunConfig, problem: Problem) -> Data:
         device=device,
         dtype=dtype,
         visual=VISUAL_OF[config.modality],
-        largest_batch=max(config.batch_size + config.memory_batch_size, config.evaluation_batch_size, SMALLEST_BATCH),
+        largest_batch=max(config.batch_size + config.memory_batch_size, SMALLEST_BATCH),
         gigabytes=config.residence_gigabytes,
     )
     lost = tuple(clip for clip in manifest.clips if clip.id not in held)

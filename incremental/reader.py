@@ -35,10 +35,17 @@ class ClipReader:
                 new=count,
             )
 
+    def at_once(self, wanted: int) -> int:
+        """Clips a batch outside training: `wanted`, but no more than in training.
+
+        Whether all are resident or not, so that results do not depend on that.
+        """
+        return min(wanted, self.residence.largest_batch)
+
     @torch.no_grad()
     def over(self, function: Callable[[Clips], Tensor], clips: Tensor, batch_size: int) -> Tensor:
-        """`function` of `clips` (n,), batch by batch without gradients, joined, on the CPU."""
-        parts = [function(batch) for batch in self.batches(clips.split(batch_size))]
+        """`function` of `clips` (n,), in batches of at most `batch_size` without gradients, joined, on the CPU."""
+        parts = [function(batch) for batch in self.batches(clips.split(self.at_once(batch_size)))]
         return torch.cat(parts).cpu()
 
 

@@ -1,13 +1,16 @@
-"""The features of a run, brought once to the device in the type they are computed in.
+"""The features of a run, brought to the device in the type they are computed in.
 
-A plan made beforehand says how many clips stay on the device. Where all fit, batches index them in place; where
-they do not, what fits stays and the rest is streamed into two staging areas of the same tensor, ahead of use.
+A plan made beforehand says how many clips stay on the device. Where all fit, they are read once and batches index
+them in place; where they do not, what fits stays and the rest is streamed through the last rows of the same tensor,
+ahead of use. A computer keeps the shards it has read in memory by itself, once for all processes, and reading a clip
+from there takes a few percent of learning from it: on a CPU little more than those rows are used unless asked for.
 
 Shapes: N rows of the store, L time slices, S tokens, D channels.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,6 +19,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .kernels.team import workers
+
+RESIDENT_ON_CPU = 256 * 2**20
+"""Bytes of features that a CPU run holds where it was not told how many, if what streaming needs is not more."""
 
 READ_AT_ONCE = 64
 """Clips read in one piece where they pass through a buffer: some 150 MB of true size in bfloat16."""
@@ -37,8 +44,10 @@ class FeatureSource(Protocol):
         """(D,)."""
         ...
 
-    def read_into(self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None) -> None:
-        """Write the features of `ids` into rows 0 .. len(ids) - 1 of the given tensors."""
+    def read_into(
+        self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None, *, threads: int | None = None
+    ) -> None:
+        """Write the features of `ids` into rows 0 .. len(ids) - 1 of the given tensors, with so many readers."""
         ...
 
 
@@ -55,7 +64,7 @@ class ResidencePlan:
     resident: int
     """Clips that stay."""
     staging: int
-    """Rows for clips in passage: two batches, or none where all clips stay."""
+    """Rows for clips in passage: `staging_rows`, or none where all clips stay."""
 
     def __str__(self) -> str:
         size = f"{self.clips} clips x {self.clip_bytes / 2**20:.1f} MiB"
@@ -66,32 +75,44 @@ class ResidencePlan:
         return f"{self.resident} of {size} stay on the device, the rest is streamed ({held:.2f} GiB {room})"
 
 
+def staging_rows(largest_batch: int) -> int:
+    """Rows that streaming needs: a batch being computed on and half the next one."""
+    return largest_batch + (largest_batch + 1) // 2
+
+
 def plan_residence(clips: int, clip_bytes: int, budget: int, largest_batch: int) -> ResidencePlan:
-    """Keep all clips if they fit into `budget` bytes, else as many as fit beside two batches in passage."""
+    """Keep all clips if they fit into `budget` bytes, else as many as fit beside those in passage."""
     if clips * clip_bytes <= budget:
         return ResidencePlan(clips, clip_bytes, budget, clips, 0)
-    staging = 2 * largest_batch
+    staging = staging_rows(largest_batch)
     resident = budget // clip_bytes - staging
     if resident < 0:
         raise InputError(
-            f"two batches of {largest_batch} clips take {staging * clip_bytes / 2**30:.2f} GiB but only "
+            f"a batch and a half of {largest_batch} clips take {staging * clip_bytes / 2**30:.2f} GiB but only "
             f"{budget / 2**30:.2f} GiB may be used: lower --batch-size or raise residence_gigabytes"
         )
     return ResidencePlan(clips, clip_bytes, budget, resident, staging)
 
 
-def memory_budget(device: torch.device, gigabytes: float | None) -> int:
-    """Bytes that features may take: what the user allows, else 80% of a card's or 60% of a computer's free
-    memory; the rest is for the heads, the optimiser and what backward needs."""
+def feature_budget(device: torch.device, gigabytes: float | None, needed: int) -> int:
+    """Bytes that features may take: what the user allows, else as much of a card as there is, but of a computer's
+    memory not much more than the `needed` bytes that streaming takes."""
     if gigabytes is not None:
         return int(gigabytes * 2**30)
+    return free_memory(device) if device.type == "cuda" else max(RESIDENT_ON_CPU, needed)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that may be filled: 80% of a card's or 60% of a computer's free memory; the rest is for the heads, the
+    optimiser and what backward needs."""
     if device.type == "cuda":
         return int(0.8 * torch.cuda.mem_get_info(device)[0])
     return int(0.6 * psutil.virtual_memory().available)
 
 
 class Residence:
-    """Features by clip number. `hold` says which clips are used next; `stream` gives batches of them.
+    """Features by clip number. `hold` says which clips are used next; `stream` gives batches of them, of at most
+    `largest_batch` clips.
 
     `visual` of modality decides what is kept: tokens (N, L, S, D) in `dtype`, their float32 mean (clips, D),
     or nothing. Audio features (clips, D) are always kept, in float32.
@@ -113,6 +134,7 @@ class Residence:
         self.device = device
         self.dtype = dtype
         self.visual = visual
+        self.largest_batch = largest_batch
         self.gigabytes = gigabytes
         self.audio = torch.empty(len(self.ids), *source.audio_shape)
         source.read_into(self.ids, None, self.audio)
@@ -124,10 +146,13 @@ class Residence:
             self.mean = self._means().to(device)
         elif visual == "tokens":
             clip_bytes = dtype.itemsize * torch.Size(source.visual_shape).numel()
-            budget = memory_budget(device, gigabytes)
+            budget = feature_budget(device, gigabytes, staging_rows(largest_batch) * clip_bytes)
             self.plan = plan_residence(len(self.ids), clip_bytes, budget, largest_batch)
             rows = self.plan.resident + self.plan.staging
             self.store = torch.empty(rows, *source.visual_shape, dtype=dtype, device=device)
+            # Written to without autograd's knowledge, which would take a batch read ahead for a change of the one
+            # that backward is about to look at. A batch's own rows stay as they are until the next is asked for.
+            self._rows = self.store.data
             self._row_of = torch.full((len(self.ids),), -1)  # clip number -> row, -1 where not held
             self._row_on_device = self._row_of.to(device)
             self._held = torch.full((self.plan.resident,), -1)  # row -> clip number
@@ -135,9 +160,9 @@ class Residence:
     def room_left(self) -> int:
         """Bytes that may still be filled, with what belongs to clips but is no feature."""
         if self.gigabytes is None:
-            return memory_budget(self.device, None)
+            return free_memory(self.device)
         taken = 0 if self.store is None else self.store.numel() * self.store.element_size()
-        return max(0, memory_budget(self.device, self.gigabytes) - taken)
+        return max(0, int(self.gigabytes * 2**30) - taken)
 
     def _means(self) -> Tensor:
         """Mean over all tokens of every clip. (clips, D) float32."""
@@ -170,15 +195,14 @@ class Residence:
         self._row_of[missing] = free
         self._row_on_device = self._row_of.to(self.device)
 
-    def _fill(self, rows: Tensor, clips: Tensor) -> None:
-        """Read the tokens of `clips` into `rows` of the store."""
-        assert self.store is not None
+    def _fill(self, rows: Tensor, clips: Tensor, threads: int | None = None) -> None:
+        """Read the tokens of `clips` into `rows` of the store, with so many readers."""
         if self.device.type == "cpu":  # straight into place, one run of neighbouring rows after the other
             runs = torch.nonzero(rows.diff() != 1).flatten() + 1
             for place, part in zip(rows.tensor_split(runs.tolist()), clips.tensor_split(runs.tolist()), strict=True):
                 first = int(place[0])
-                target = self.store[first : first + len(place)]
-                self.source.read_into([self.ids[clip] for clip in part.tolist()], target, None)
+                target = self._rows[first : first + len(place)]
+                self.source.read_into([self.ids[clip] for clip in part.tolist()], target, None, threads=threads)
             return
         buffer = torch.empty(
             READ_AT_ONCE,
@@ -188,9 +212,9 @@ class Residence:
         )
         for place, part in zip(rows.split(READ_AT_ONCE), clips.split(READ_AT_ONCE), strict=True):
             piece = buffer[: len(part)]
-            self.source.read_into([self.ids[clip] for clip in part.tolist()], piece, None)
+            self.source.read_into([self.ids[clip] for clip in part.tolist()], piece, None, threads=threads)
             # Not non-blocking: the buffer is filled again in the next turn.
-            self.store.index_copy_(0, place.to(self.device), piece.to(self.device))
+            self._rows.index_copy_(0, place.to(self.device), piece.to(self.device))
 
     def stream(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:
         """For each batch of clip numbers (B,): the same on the device, and their rows in the store.
@@ -214,27 +238,68 @@ class Residence:
             yield from self._stream_ahead(batches)
 
     def _stream_ahead(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Read the clips that are not held into one staging area while the other is being computed on."""
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            pending: Future[Tensor] = reader.submit(self._stage, batches[0], 0)
-            for number, batch in enumerate(batches):
-                rows = pending.result()
-                if self.device.type == "cuda":  # the area about to be overwritten must no longer be in use
-                    torch.cuda.current_stream(self.device).synchronize()
-                if number + 1 < len(batches):
-                    pending = reader.submit(self._stage, batches[number + 1], (number + 1) % 2)
-                yield batch.to(self.device), rows.to(self.device)
-
-    def _stage(self, batch: Tensor, area: int) -> Tensor:
-        """Rows (B,) of a batch after reading what is not held into staging area 0 or 1."""
+        """Read what is not held of the next batch, as far as there are rows free, while one is being computed on."""
         assert self.plan is not None
-        rows = self._row_of[batch]
-        passing = torch.nonzero(rows < 0).flatten()
-        begin = self.plan.resident + area * (self.plan.staging // 2)
-        rows[passing] = torch.arange(begin, begin + len(passing))
-        if len(passing):
-            self._fill(rows[passing], batch[passing])
-        return rows
+        free = torch.arange(self.plan.resident, self.plan.resident + self.plan.staging)
+        lanes = _Lanes(self.device)
+
+        def seat(clips: Tensor, rows: Tensor, threads: int | None) -> None:
+            """Read clips that have no row yet into the rows that are free."""
+            nonlocal free
+            waiting = torch.nonzero(rows < 0).flatten()[: len(free)]
+            rows[waiting], free = free[: len(waiting)], free[len(waiting) :]
+            if len(waiting):
+                with lanes.filling():
+                    self._fill(rows[waiting], clips[waiting], threads)
+
+        rows = [self._row_of[clips] for clips in batches]
+        with workers(1, 1, "read-ahead") as reader:
+            for number, clips in enumerate(batches):
+                seat(clips, rows[number], None)
+                lanes.begin()
+                ahead: Future[None] | None = None
+                if number + 1 < len(batches):  # with one reader, since the cores are needed for computing
+                    ahead = reader.submit(seat, batches[number + 1], rows[number + 1], 1)
+                yield clips.to(self.device), rows[number].to(self.device)
+                lanes.end()
+                if ahead is not None:
+                    ahead.result()
+                free = torch.cat([free, rows[number][rows[number] >= self.plan.resident]]).sort().values
+
+
+class _Lanes:
+    """Who has to wait for whom where a card fills some rows and computes on others.
+
+    Filling has a CUDA stream of its own, and events say when what was read is there and when rows are free again:
+    the card waits, and no thread does. On a CPU an operation is done when it returns, and there is nothing to do.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.on_card = device.type == "cuda"
+        if self.on_card:
+            self.computing, self.copying = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+            self.filled = self.freed = self.computing.record_event()  # when all that is under way now is done
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """While rows given free before are being filled, by whichever thread."""
+        if not self.on_card:
+            yield
+            return
+        with torch.cuda.stream(self.copying):
+            self.copying.wait_event(self.freed)
+            yield
+            self.filled = self.copying.record_event()
+
+    def begin(self) -> None:
+        """From here on is computed with what has been filled."""
+        if self.on_card:
+            self.computing.wait_event(self.filled)
+
+    def end(self) -> None:
+        """From here on the rows computed with are free."""
+        if self.on_card:
+            self.freed = self.computing.record_event()
 
 
 def _first_of_each(clips: Tensor) -> Tensor:

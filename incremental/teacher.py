@@ -18,6 +18,9 @@ from .method import Method
 SMALLEST_BATCH = 16
 """Matrix products of fewer rows take another path on CPUs and round differently."""
 
+MAPS_AT_ONCE = 32
+"""Memory clips asked about together: of each, attention maps of float32 are at hand for a moment, 5 MB of true size."""
+
 
 class Reader(Protocol):
     """How batches of clips are had by their numbers."""
@@ -110,7 +113,7 @@ class Teacher:
                 method.recall_of_memory,
                 reader,
                 memory_clips,
-                batch_size=SMALLEST_BATCH,
+                batch_size=min(batch_size, MAPS_AT_ONCE),
                 total=total,
                 budget=left,
             )

@@ -201,7 +201,7 @@ class Trainer:
             self.reader,
             clips=clips,
             memory_clips=memory_clips,
-            batch_size=self.config.evaluation_batch_size,
+            batch_size=self.reader.at_once(self.config.evaluation_batch_size),
             total=len(self.table.ids),
             budget=self.reader.residence.room_left() if once else 0,
         )

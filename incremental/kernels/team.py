@@ -45,18 +45,24 @@ def share(work: Callable[[range], T], count: int) -> list[T]:
 
 @functools.lru_cache(maxsize=1)
 def _team(threads: int, members: int) -> ThreadPoolExecutor:
-    everyone = threading.Barrier(members)
+    return workers(members, threads // members, "attention")
+
+
+def workers(count: int, threads_each: int, name: str) -> ThreadPoolExecutor:
+    """`count` threads in whose operations PyTorch uses `threads_each` threads; the caller's own number stays."""
+    everyone = threading.Barrier(count)
+    own = torch.get_num_threads()
 
     def limit() -> None:
         torch.get_num_threads()  # a thread's first question sets its number to the common one: ask before setting
-        torch.set_num_threads(threads // members)
+        torch.set_num_threads(threads_each)
         everyone.wait()
 
-    team = ThreadPoolExecutor(members, thread_name_prefix="attention")
-    for started in [team.submit(limit) for _ in range(members)]:
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+    for started in [pool.submit(limit) for _ in range(count)]:
         started.result()
-    torch.set_num_threads(threads)  # each thread has its own number, but the last one set is what new threads take
-    return team
+    torch.set_num_threads(own)  # each thread has its own number, but the last one set is what new threads take
+    return pool
 
 
 # A forked child has the team's object and none of its threads.

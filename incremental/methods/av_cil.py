@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -101,12 +102,14 @@ class AvCil(SsIl):
             outputs: HeadOutputs = self.heads(clips, maps_from=0)
             assert outputs.log_spatial is not None and outputs.log_temporal is not None
             assert clips.store is not None
-            spatial = outputs.log_spatial.exp_().to(clips.store.dtype)
-            return {
-                "spatial": spatial,
-                "temporal": outputs.log_temporal.exp(),
-                "spatial_information": losses.information(spatial),
-            }
+            spatial = torch.empty_like(outputs.log_spatial, dtype=clips.store.dtype)
+            information = torch.empty_like(outputs.log_spatial[:, 0, 0, 0])
+            buffer = torch.empty_like(outputs.log_spatial[0])
+            # Clip by clip, so that what is worked on stays in the processor's cache.
+            for kept, log_w, total in zip(spatial, outputs.log_spatial, information, strict=True):
+                kept.copy_(torch.exp(log_w, out=buffer))
+                total.copy_(torch.dot(buffer.copy_(kept).view(-1), log_w.view(-1)))
+            return {"spatial": spatial, "temporal": outputs.log_temporal.exp(), "spatial_information": information}
         if self.settings.attention_distillation == "grad-cam":
             return {"grad_cam": grad_cam_maps(self.heads, clips)}
         return {}

@@ -39,7 +39,9 @@ class Problem:
     def widths(self) -> Widths:
         return Widths(audio=self.audio.shape[-1], visual=self.visual.shape[-1])
 
-    def read_into(self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None) -> None:
+    def read_into(
+        self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None, *, threads: int | None = None
+    ) -> None:
         places = torch.tensor([self.table.ids.index(one) for one in ids])
         if visual is not None:
             visual[: len(ids)] = self.visual[places]

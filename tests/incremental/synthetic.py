@@ -191,7 +191,9 @@ class TableSource:
     def audio_shape(self) -> tuple[int, ...]:
         return (AUDIO,)
 
-    def read_into(self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None) -> None:
+    def read_into(
+        self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None, *, threads: int | None = None
+    ) -> None:
         numbers = [self.ids.index(clip) for clip in ids]
         if visual is not None:
             self.visual_reads += numbers

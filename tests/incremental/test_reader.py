@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from avcil.incremental.clips import Clips
 from avcil.incremental.randomness import generator
 from avcil.incremental.reader import ClipReader, beside, shuffled_batches
 from avcil.incremental.residence import Residence, Visual
 from avcil.tests.incremental.synthetic import TableSource
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 CPU = torch.device("cpu")
 
@@ -108,3 +110,17 @@ def test_over_joins_batches_in_order_without_gradients(batch_size: int):
     result = read.over(lambda batch: batch.audio * weight, clips, batch_size)
     assert torch.equal(result, source.audio[clips])
     assert not result.requires_grad
+
+
+def test_batches_outside_training_are_no_larger_than_those_in_it():
+    """Whether clips are held or streamed: results must not depend on that."""
+    for gigabytes in (None, 3 * TableSource.CLIP_BYTES / 2**30):
+        read, _ = reader("tokens", gigabytes=gigabytes)
+        sizes = []
+
+        def counted(clips: Clips, sizes: list[int] = sizes) -> Tensor:
+            sizes.append(len(clips.numbers))
+            return clips.labels
+
+        assert read.over(counted, torch.arange(5), batch_size=100).tolist() == [0, 1, 2, 3, 0]
+        assert sizes == [2, 2, 1]

@@ -1,5 +1,6 @@
 """Whatever is held, streamed and displaced, a row holds its clip's features; and no more memory is used than said."""
 
+import threading
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -7,7 +8,15 @@ import pytest
 import torch
 from avcil.errors import InputError
 from avcil.incremental import residence as room
-from avcil.incremental.residence import Residence, Visual, memory_budget, plan_residence
+from avcil.incremental.attention import attention_pool
+from avcil.incremental.residence import (
+    Residence,
+    Visual,
+    feature_budget,
+    free_memory,
+    plan_residence,
+    staging_rows,
+)
 from avcil.tests.incremental.synthetic import TableSource
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,9 +34,9 @@ def made(
     dtype: torch.dtype = torch.float32,
     visual: Visual = "tokens",
 ) -> Residence:
-    """A residence that may fill `rows` rows; None for as many as it likes."""
+    """A residence that may fill `rows` rows; None for as many as there are clips."""
     clip_bytes = TableSource.CLIP_BYTES * dtype.itemsize // 4
-    gigabytes = None if rows is None else (rows * clip_bytes + 1) / 2**30
+    gigabytes = 1.0 if rows is None else (rows * clip_bytes + 1) / 2**30
     return Residence(
         source,
         source.ids,
@@ -60,19 +69,19 @@ def test_all_clips_stay_where_they_just_fit():
     assert str(plan).startswith("all 10 clips")
 
 
-def test_one_byte_less_and_two_batches_are_set_aside():
+def test_one_byte_less_and_a_batch_and_a_half_are_set_aside():
     plan = plan_residence(clips=10, clip_bytes=100, budget=999, largest_batch=4)
-    assert (plan.resident, plan.staging) == (1, 8)
-    assert "1 of 10 clips" in str(plan)
+    assert (plan.resident, plan.staging) == (3, 6)
+    assert "3 of 10 clips" in str(plan)
     assert "streamed" in str(plan)
 
 
 def test_the_least_that_works_and_what_is_said_of_less():
-    assert plan_residence(clips=100, clip_bytes=100, budget=800, largest_batch=4).resident == 0
+    assert plan_residence(clips=100, clip_bytes=100, budget=600, largest_batch=4).resident == 0
     with pytest.raises(InputError) as refusal:
-        plan_residence(clips=100, clip_bytes=100, budget=799, largest_batch=4)
+        plan_residence(clips=100, clip_bytes=100, budget=599, largest_batch=4)
     assert "\n" not in str(refusal.value)
-    assert "two batches of 4 clips" in str(refusal.value)
+    assert "a batch and a half of 4 clips" in str(refusal.value)
     assert "--batch-size" in str(refusal.value)
 
 
@@ -82,18 +91,34 @@ def test_no_plan_uses_more_than_it_may(clips: int, clip_bytes: int, budget: int,
         plan = plan_residence(clips, clip_bytes, budget, largest_batch)
     except InputError:
         assert clips * clip_bytes > budget
-        assert 2 * min(largest_batch, clips) * clip_bytes > budget
+        assert staging_rows(largest_batch) * clip_bytes > budget
         return
     assert (plan.resident + plan.staging) * clip_bytes <= budget
     assert plan.resident <= clips
     assert (plan.staging == 0) == (plan.resident == clips)
-    assert plan.staging in (0, 2 * largest_batch)
+    assert plan.staging in (0, staging_rows(largest_batch))
 
 
 def test_budgets(monkeypatch: pytest.MonkeyPatch):
-    assert memory_budget(CPU, 1.5) == 3 * 2**29
+    assert feature_budget(CPU, 1.5, needed=2**40) == 3 * 2**29
+    assert feature_budget(CPU, None, needed=1) == room.RESIDENT_ON_CPU
+    assert feature_budget(CPU, None, needed=2**40) == 2**40
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
-    assert memory_budget(CPU, None) == 600
+    assert free_memory(CPU) == 600
+
+
+def test_a_cpu_run_that_was_not_told_streams_what_is_large_and_holds_what_is_small(monkeypatch: pytest.MonkeyPatch):
+    def plan() -> room.ResidencePlan:
+        source = TableSource(CLIPS)
+        plan = Residence(source, source.ids, device=CPU, dtype=torch.float32, visual="tokens", largest_batch=4).plan
+        assert plan is not None
+        return plan
+
+    assert plan().staging == 0
+    monkeypatch.setattr(room, "RESIDENT_ON_CPU", 8 * TableSource.CLIP_BYTES)
+    assert (plan().resident, plan().staging) == (2, 6)
+    monkeypatch.setattr(room, "RESIDENT_ON_CPU", 0)
+    assert (plan().resident, plan().staging) == (0, 6)
 
 
 # -------------------------------------------------------------------------------------------- all resident
@@ -133,9 +158,9 @@ def test_an_empty_stream_and_an_empty_hold():
 
 def test_the_first_clips_stay_and_only_the_rest_is_streamed():
     source = TableSource(CLIPS)
-    residence = made(source, rows=10)
+    residence = made(source, rows=9)
     assert residence.plan is not None
-    assert (residence.plan.resident, residence.plan.staging) == (4, 6)
+    assert (residence.plan.resident, residence.plan.staging) == (4, 5)
     residence.hold(torch.tensor([5, 5, 2, 9, 5, 0, 7, 1]))  # 5, 2, 9, 0 stay
     assert sorted(source.visual_reads) == [0, 2, 5, 9]
     source.visual_reads.clear()
@@ -146,7 +171,7 @@ def test_the_first_clips_stay_and_only_the_rest_is_streamed():
 
 def test_clips_held_already_are_not_read_again_by_the_next_hold():
     source = TableSource(CLIPS)
-    residence = made(source, rows=10)
+    residence = made(source, rows=9)
     residence.hold(torch.tensor([0, 1, 2, 3]))
     residence.hold(torch.tensor([3, 8, 0, 9]))
     assert sorted(source.visual_reads) == [0, 1, 2, 3, 8, 9]
@@ -157,7 +182,7 @@ def test_clips_held_already_are_not_read_again_by_the_next_hold():
 
 def test_nothing_stays_and_all_is_streamed():
     source = TableSource(CLIPS)
-    residence = made(source, rows=6)
+    residence = made(source, rows=5)
     assert residence.plan is not None
     assert residence.plan.resident == 0
     residence.hold(torch.arange(CLIPS))
@@ -167,9 +192,40 @@ def test_nothing_stays_and_all_is_streamed():
 
 def test_a_budget_too_small_is_refused_before_any_visual_feature_is_read():
     source = TableSource(CLIPS)
-    with pytest.raises(InputError, match="two batches of 3 clips"):
-        made(source, rows=5)
+    with pytest.raises(InputError, match="a batch and a half of 3 clips"):
+        made(source, rows=4)
     assert source.visual_reads == []
+
+
+def test_reading_ahead_for_as_long_as_a_step_takes_harms_no_gradient():
+    """A disk so slow that the next batch arrives between this one's forward and backward pass."""
+    forward_done, read = threading.Event(), threading.Event()
+
+    class Slow(TableSource):
+        def read_into(
+            self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None, *, threads: int | None = None
+        ) -> None:
+            if visual is not None and threads == 1:
+                assert forward_done.wait(30)
+            super().read_into(ids, visual, audio)
+            if visual is not None and threads == 1:
+                read.set()
+
+    source = Slow(CLIPS)
+    residence = made(source, rows=6, largest_batch=4)
+    channels = TableSource.SHAPE[-1]
+    weight = torch.eye(channels).requires_grad_()
+    first, second = torch.tensor([3, 1, 0, 2]), torch.tensor([9, 8])
+    for (clips, rows), wanted in zip(residence.stream([first, second]), (first, second), strict=True):
+        assert rows is not None
+        assert residence.store is not None
+        arguments = torch.ones(len(clips), channels), weight, torch.zeros(channels)
+        loss = attention_pool(residence.store, rows, *arguments).pooled.square().sum()
+        forward_done.set()
+        assert read.wait(30)
+        (found,) = torch.autograd.grad(loss, weight)
+        alone = attention_pool(source.visual, wanted, *arguments).pooled.square().sum()
+        assert torch.equal(found, torch.autograd.grad(alone, weight)[0])
 
 
 BATCH = st.lists(st.integers(0, CLIPS - 1), min_size=1, max_size=3).map(torch.tensor)
@@ -179,7 +235,9 @@ STEP = st.one_of(
 )
 
 
-@given(st.lists(STEP, max_size=8), st.sampled_from([None, 11, 9, 6]), st.sampled_from([torch.float32, torch.bfloat16]))
+@given(
+    st.lists(STEP, max_size=8), st.sampled_from([None, 11, 9, 6, 5]), st.sampled_from([torch.float32, torch.bfloat16])
+)
 def test_a_row_holds_its_clip_after_any_sequence_of_hold_and_stream(steps, rows: int | None, dtype: torch.dtype):
     source = TableSource(CLIPS)
     residence = made(source, rows=rows, dtype=dtype)
@@ -203,13 +261,15 @@ def test_a_stream_left_in_the_middle_harms_nothing(batches, left_after: int):
 
 def test_an_error_while_reading_ahead_is_raised_where_the_batch_is_asked_for():
     class Broken(TableSource):
-        def read_into(self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None) -> None:
+        def read_into(
+            self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None, *, threads: int | None = None
+        ) -> None:
             if visual is not None and "clip-7" in ids:
                 raise InputError("shard x ends early")
             super().read_into(ids, visual, audio)
 
     source = Broken(CLIPS)
-    residence = made(source, rows=6)
+    residence = made(source, rows=5)
     stream = residence.stream([torch.tensor([1]), torch.tensor([7]), torch.tensor([2])])
     next(stream)
     with pytest.raises(InputError, match="ends early"):

@@ -9,6 +9,7 @@ import torch
 from avcil.incremental import Clips, trainer
 from avcil.incremental import teacher as room
 from avcil.incremental.experiment import run_once
+from avcil.incremental.residence import staging_rows
 from avcil.incremental.teacher import SMALLEST_BATCH, Answers, even_blocks
 from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.synthetic import WITH_TEACHER, Made
@@ -158,14 +159,14 @@ def test_answers_that_do_not_fit_are_asked_in_every_step(
 def test_streaming_changes_no_bit_either(
     made: Made, tmp_path: Path, method: str, teacher: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """Room for two batches and one clip more: nearly all is streamed, in batches smaller than the teacher's."""
+    """Room for a batch and a half and one clip more: nearly all is streamed, in batches smaller than the teacher's."""
     given: dict[str, Any] = {"batch_size": 3, "memory_batch_size": 3, "memory_size": 40, "evaluation_batch_size": 5}
     synthetic.run(made, method, tmp_path / "held", **given)
     clip = 4 * torch.Size(synthetic.SHAPE).numel()
-    few = (2 * SMALLEST_BATCH + 1) * clip / 2**30
+    few = (staging_rows(SMALLEST_BATCH) + 1) * clip / 2**30
     what = synthetic.prepare(made, method, residence_gigabytes=few, teacher=teacher, **given)
     assert what.data.residence.plan is not None
-    assert (what.data.residence.plan.resident, what.data.residence.plan.staging) == (1, 2 * SMALLEST_BATCH)
+    assert (what.data.residence.plan.resident, what.data.residence.plan.staging) == (1, staging_rows(SMALLEST_BATCH))
     monkeypatch.setattr(what.data.residence, "room_left", lambda: 2**30)  # but the teacher's answers do fit
     run_once(*what, tmp_path / "streamed")
     assert synthetic.differing(tmp_path / "held", tmp_path / "streamed") == []

@@ -82,7 +82,7 @@ def learn(
 ) -> tuple[Scripted, Progress]:
     source = TableSource(len(TABLE.ids))
     residence = Residence(
-        source, TABLE.ids, device=torch.device("cpu"), dtype=torch.float32, visual="none", largest_batch=4
+        source, TABLE.ids, device=torch.device("cpu"), dtype=torch.float32, visual="none", largest_batch=128
     )
     values: dict[str, Any] = {"epochs": 3, "batch_size": 4, "memory_batch_size": 2, "memory_size": 7}
     config = RunConfig(method="scripted", cache="", classes_per_task=2, **values | given)
