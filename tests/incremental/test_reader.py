@@ -116,7 +116,7 @@ def test_batches_outside_training_are_no_larger_than_those_in_it():
     """Whether clips are held or streamed: results must not depend on that."""
     for gigabytes in (None, 3 * TableSource.CLIP_BYTES / 2**30):
         read, _ = reader("tokens", gigabytes=gigabytes)
-        sizes = []
+        sizes: list[int] = []
 
         def counted(clips: Clips, sizes: list[int] = sizes) -> Tensor:
             sizes.append(len(clips.numbers))
