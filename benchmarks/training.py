@@ -303,13 +303,14 @@ def bench_run(device: torch.device, epochs: int) -> Table:
     return shown
 
 
-def bench_protocol(device: torch.device, name: str, precision: str) -> Table:
+def bench_protocol(device: torch.device, name: str, precision: str, *, cuda_graphs: bool) -> Table:
     """The published protocol with random features: seconds of training, ours alone."""
     from avcil.incremental.config import configure
     from avcil.manifests import published
 
     benchmark = published(name)
-    config, settings = configure(AvCil, benchmark.protocol, {"cache": "", "dataset": name, "precision": precision})
+    given = {"cache": "", "dataset": name, "precision": precision, "cuda_graphs": cuda_graphs}
+    config, settings = configure(AvCil, benchmark.protocol, given)
     order = benchmark.manifest.class_order
     index = {label: number for number, label in enumerate(order)}
     size = config.classes_per_task
@@ -347,6 +348,7 @@ def bench_protocol(device: torch.device, name: str, precision: str) -> Table:
 @click.option("--repeats", default=5, show_default=True)
 @click.option("--epochs", default=5, show_default=True, help="Epochs a task of the whole run.")
 @click.option("--protocol", type=click.Choice(["ave", "kinetics-sounds", "vggsound100"]), help="Only this.")
+@click.option("--cuda-graphs", is_flag=True, help="With --protocol: replay steps as CUDA graphs.")
 @click.option("--precision", type=click.Choice(list(PRECISIONS)), default="bfloat16", show_default=True)
 def main(
     device_name: str,
@@ -356,6 +358,7 @@ def main(
     repeats: int,
     epochs: int,
     protocol: str | None,
+    cuda_graphs: bool,
     precision: str,
 ) -> None:
     """Measure stage 2 against the plain way."""
@@ -363,7 +366,7 @@ def main(
     console = Console(width=140)
     console.print(f"{describe_device(device)}; {platform.processor() or platform.machine()}; torch {torch.__version__}")
     if protocol is not None:
-        console.print(bench_protocol(device, protocol, precision))
+        console.print(bench_protocol(device, protocol, precision, cuda_graphs=cuda_graphs))
         return
     if "step" in parts or not parts:
         console.print(bench_step(device, new, memory, repeats))

@@ -3,7 +3,7 @@
 Shapes: B clips, L time slices, S tokens, D channels, C classes, N clips held in the store.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -124,15 +124,24 @@ class Clips(NamedTuple):
 
     def part(self, begin: int, end: int | None = None) -> "Clips":
         """The clips from `begin` to `end`, without the teacher's outputs."""
-        cut = slice(begin, end)
-        return Clips(
-            self.numbers[cut],
-            self.labels[cut],
-            self.audio[cut],
-            self.store,
-            None if self.rows is None else self.rows[cut],
-            None if self.visual_mean is None else self.visual_mean[cut],
-            new=max(0, min(self.new, len(self.numbers) if end is None else end) - begin),
+        new = max(0, min(self.new, len(self.numbers) if end is None else end) - begin)
+        part = self.each(lambda tensor: tensor[begin:end])
+        return part._replace(new=new, teacher=Recalled({}), teacher_of_memory=Recalled({}))
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The batch's own tensors, with a row a clip: not the store, nor the teacher's outputs."""
+        every = self.numbers, self.labels, self.audio, self.rows, self.visual_mean
+        return tuple(tensor for tensor in every if tensor is not None)
+
+    def each(self, function: Callable[[Tensor], Tensor]) -> "Clips":
+        """The batch with `function` of each of its `tensors`."""
+        return self._replace(
+            numbers=function(self.numbers),
+            labels=function(self.labels),
+            audio=function(self.audio),
+            rows=None if self.rows is None else function(self.rows),
+            visual_mean=None if self.visual_mean is None else function(self.visual_mean),
         )
 
 

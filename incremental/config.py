@@ -67,6 +67,9 @@ class RunConfig:
     residence_gigabytes: Annotated[float, Field(gt=0)] | None = None
     """GiB that features and the teacher's answers may fill, the rest being read again for every batch; none: 80% of a
     card's free memory, and on a CPU, where reading again costs little, a batch and a half or 0.25 GiB of features."""
+    cuda_graphs: bool = False
+    """Replay training steps as CUDA graphs, which helps where steps are short: one modality, small batches. Only on a
+    card; it has not yet been run on one."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Least time between two states written to go on from; 0 writes one after every epoch."""
 

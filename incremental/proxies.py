@@ -53,8 +53,9 @@ def nca_loss(similarities: Tensor, labels: Tensor, scale: Tensor | float, margin
     z = scale * similarity minus its row's maximum. `margin` is taken from the target's similarity first, as
     PODNet writes it; the released code takes it from every class, where it cancels, which is margin 0.
     """
-    own = F.one_hot(labels, similarities.shape[1]).bool()
+    own = labels[:, None] == torch.arange(similarities.shape[1], device=labels.device)  # (B, C)
     scaled = scale * (similarities - margin * own)
     scaled = scaled - scaled.max(dim=1, keepdim=True).values
     others = scaled.masked_fill(own, -torch.inf).logsumexp(dim=1)  # (B,)
-    return -(scaled[own] - torch.logaddexp(others, torch.zeros_like(others))).mean()
+    target = scaled.gather(1, labels[:, None]).squeeze(1)  # (B,)
+    return -(target - torch.logaddexp(others, torch.zeros_like(others))).mean()

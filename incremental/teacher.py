@@ -44,13 +44,7 @@ def padded(recall: Recall, clips: Clips) -> dict[str, Tensor]:
     if count >= SMALLEST_BATCH:
         return dict(recall(clips))
     repeat = torch.arange(SMALLEST_BATCH, device=clips.numbers.device) % count
-    full = clips._replace(
-        numbers=clips.numbers[repeat],
-        labels=clips.labels[repeat],
-        audio=clips.audio[repeat],
-        rows=None if clips.rows is None else clips.rows[repeat],
-        visual_mean=None if clips.visual_mean is None else clips.visual_mean[repeat],
-    )
+    full = clips.each(lambda tensor: tensor[repeat])
     return {name: answer[:count] for name, answer in recall(full).items()}
 
 

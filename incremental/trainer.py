@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from ..errors import InputError
 from .clips import Clips, ClipTable, ExemplarMemory, Task
 from .config import RunConfig
+from .graphs import CapturedStep, Step
 from .method import Method
 from .metrics import Predictions
 from .randomness import generator, seeded_initialisation
@@ -114,6 +116,11 @@ class Trainer:
             self._learn(self.table.task(progress.task), progress)
         return progress
 
+    @property
+    def _captures(self) -> bool:
+        """Whether steps are replayed as CUDA graphs."""
+        return self.config.cuda_graphs and self.device.type == "cuda"
+
     def _grow(self, method: Method, task: Task) -> None:
         with seeded_initialisation(self.config.seed, "grow", task.number):
             method.grow(task)
@@ -148,12 +155,16 @@ class Trainer:
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
+            capturable=self._captures,
         )
         if progress.optimiser is not None:
             optimiser.load_state_dict(progress.optimiser)
 
+        step: Step = partial(self._step, teacher=teacher, optimiser=optimiser)
+        if self._captures:
+            step = CapturedStep(step)
         for epoch in range(progress.epoch + 1, config.epochs + 1):
-            terms = self._epoch(epoch, context, pool, beside_memory, teacher, optimiser)
+            terms = self._epoch(epoch, context, pool, beside_memory, step)
             self.method.after_epoch(context)
             line: dict[str, Any] = {"task": task.number, "epoch": epoch} | terms
             if config.model_choice == "best":
@@ -212,8 +223,7 @@ class Trainer:
         context: TaskContext,
         pool: Tensor,
         beside_memory: Tensor,
-        teacher: Teacher | None,
-        optimiser: torch.optim.Optimizer,
+        step: Step,
     ) -> dict[str, float]:
         """One pass over the training clips; the mean of each loss term."""
         config = self.config
@@ -224,8 +234,7 @@ class Trainer:
             old = shuffled_batches(beside_memory, config.memory_batch_size, drawn)
         sums: dict[str, Tensor] = {}
         for clips in self.reader.batches(beside(new, old), [len(batch) for batch in new]):
-            terms = self._step(clips, teacher, optimiser)
-            for name, term in terms.items():
+            for name, term in step(clips).items():
                 sums[name] = sums[name] + term if name in sums else term
         means = {name: float(total) / len(new) for name, total in sums.items()}
         for name, mean in means.items():
@@ -259,9 +268,10 @@ class Trainer:
         for weight in frozen:
             weight.requires_grad_(True)
         optimiser = torch.optim.Adam(weights, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+        step: Step = partial(self._step, teacher=teacher, optimiser=optimiser)
         for epoch in range(1, self.method.balanced_epochs + 1):
             nothing = self.memory.clips[:0]
-            self._epoch(self.config.epochs + epoch, context, self.memory.clips, nothing, teacher, optimiser)
+            self._epoch(self.config.epochs + epoch, context, self.memory.clips, nothing, step)
         for weight in frozen:
             weight.requires_grad_(False)
         self.method.after_epoch(context)

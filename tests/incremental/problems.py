@@ -133,14 +133,14 @@ class RecordingTrainer(Trainer):
     def _epoch(self, epoch: int, *args: Any) -> dict[str, float]:
         if self._task != self.method.task.number:
             self._task = self.method.task.number
-            teacher = args[-2]
+            teacher = args[-1].keywords["teacher"]
             asked = None if teacher is None else copy_of(teacher.method.state_dict())
             self.recorded.append(RecordedTask(copy_of(self.method.state_dict()), asked))
         self.recorded[-1].steps.append([])
         return super()._epoch(epoch, *args)
 
-    def _step(self, clips: Any, *args: Any) -> Mapping[str, Tensor]:
-        terms = super()._step(clips, *args)
+    def _step(self, clips: Any, teacher: Any, optimiser: Any) -> Mapping[str, Tensor]:
+        terms = super()._step(clips, teacher, optimiser)
         values = {name: float(term) for name, term in terms.items()}
         self.recorded[-1].steps[-1].append(Step(clips.numbers.clone(), clips.new, values))
         return terms
