@@ -34,8 +34,11 @@ def status_lines(cache: Path, dataset: str | None, manifest: Path | None, classe
         lines.append(f"features: {shapes}, {first.storage}")
     for modality in ("visual", "audio"):
         encoder = facts.get(f"{modality}_encoder", {})
-        weights = "RANDOM weights" if encoder.get("random_weights") else encoder.get("weights_sha256", "?")
-        lines.append(f"{modality} encoder: {encoder.get('encoder', '?')}, {encoder.get('precision', '?')}, {weights}")
+        weights = encoder.get("weights_sha256", encoder.get("weights", "weights unknown"))
+        if encoder.get("random_weights"):
+            weights = "RANDOM weights"
+        known = (encoder.get("encoder", "unknown"), encoder.get("precision"), weights)
+        lines.append(f"{modality} encoder: {', '.join(word for word in known if word)}")
     lines.append(f"recipe: {facts.get('recipe', {}).get('name', '?')}")
     lines.append(f"fingerprint: {contents.description.fingerprint.digest}")
     if contents.description.fingerprint.random_weights:

@@ -34,7 +34,7 @@ class RunConfig:
     class_order_seed: int | None = None
     """Shuffle the class order from this seed; none keeps the published or given order."""
     tasks: str | None = None
-    """CSV of tasks (task, label) that replaces class order and classes_per_task."""
+    """CSV of tasks (task, label) that replaces class order and classes_per_task; not with class_order_seed."""
     plugins: tuple[str, ...] = ()
     """Python files with methods that are not the package's own."""
     modality: Modality = "audio-visual"
@@ -129,6 +129,8 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
         if not equals or not name:
             raise InputError(f"--set takes FIELD=VALUE, not '{assignment}'")
         name, value = name.strip().replace("-", "_"), value.strip()
+        if name == "plugins":
+            raise InputError("plugins are given by --plugin FILE, not by --set")
         values[name] = None if value == "none" and name in by_default_none else value
     return values
 
@@ -148,6 +150,8 @@ def configure(method: type[Method], protocol: Mapping[str, Any], given: Mapping[
     modality = str(given.get("modality", "audio-visual"))
     run, settings = split_overrides(method, preset(method, modality, protocol) | dict(given))
     run["method"] = method.name
+    if run.get("tasks") is not None and run.get("class_order_seed") is not None:
+        raise InputError("--tasks fixes the class order: leave out --class-order-seed")
     if "classes_per_task" not in run and run.get("tasks") is None:
         raise InputError("how many classes arrive with each task? say --classes-per-task N")
     run.setdefault("classes_per_task", 1)

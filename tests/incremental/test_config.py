@@ -241,3 +241,10 @@ def test_every_field_says_what_it_means(kind: type):
     assert all(len(meaning) > 10 for _, meaning in found.values())
     if kind is not RunConfig:
         assert {name: default for name, (default, _) in found.items()} == dataclasses.asdict(checked(kind, {}))
+
+
+def test_settings_that_would_be_ignored_are_refused():
+    with pytest.raises(InputError, match="leave out --class-order-seed"):
+        configure(find_method("lwf"), {}, {"cache": "", "tasks": "tasks.csv", "class_order_seed": 3})
+    with pytest.raises(InputError, match="--plugin FILE"):
+        parse_assignments(("plugins=mine.py",))
