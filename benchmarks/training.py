@@ -1,6 +1,6 @@
 """Stage 2 against the plain way, side by side in one process, in turn; prints ratios.
 
-    python benchmarks/training.py [--device cpu|cuda] [--part step] [--part run]
+    python benchmarks/training.py [--device cpu|cuda] [--part step] [--part run] [--part profile]
     python benchmarks/training.py --device cuda --protocol ave      the full published protocol, ours alone
 
 The plain way (`plain.py`, `plain_run.py`) computes the same equations with ordinary operations over the whole
@@ -9,30 +9,18 @@ batch in float32, asks the teacher in every step and reads each clip once an epo
 Shapes: B clips, L = 8 time slices, S = 196 tokens, D = 768 channels.
 """
 
-import gc
 import platform
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import click
-import psutil
 import torch
 from avcil.benchmarks.plain import PlainHeads, PlainWeights, adam
-from avcil.benchmarks.plain_run import (
-    PlainChoices,
-    PlainClip,
-    PlainSettings,
-    PlainTask,
-    plain_av_cil_run,
-    plain_step,
-)
+from avcil.benchmarks.plain_run import plain_step
+from avcil.benchmarks.problem import PRECISIONS, RandomSource, table_of
 from avcil.benchmarks.timing import medians
-from avcil.cache import CacheWriter, FeatureCache, Fingerprint
+from avcil.benchmarks.whole_run import bench_parts, bench_run
 from avcil.devices import choose_device, describe_device
 from avcil.incremental.clips import ClipTable
 from avcil.incremental.config import RunConfig
@@ -46,49 +34,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-VISUAL, AUDIO = (8, 196, 768), (768,)
-PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+PARTS = ("step", "run", "profile")
 OPERATIONS_A_CLIP = 2 * 8 * 196 * 768 * 768
 """Floating-point operations of one projection of a clip's tokens: 1.85e9. Training needs two of them a visit
 (forward, and the weights' gradient), evaluation one; the tokens are frozen and need no gradient."""
-
-
-class RandomSource:
-    """Features of true shape without a disk: a pool of random clips that all ids share."""
-
-    visual_shape, audio_shape = VISUAL, AUDIO
-
-    def __init__(self, pool: int = 64) -> None:
-        draw = torch.Generator().manual_seed(0)
-        self.visual = torch.randn(pool, *VISUAL, generator=draw).to(torch.bfloat16)
-        self.audio = torch.randn(pool, *AUDIO, generator=draw)
-
-    def read_into(
-        self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None, *, threads: int | None = None
-    ) -> None:
-        """Rows of the pool, by the number in the id."""
-        for row, clip in enumerate(ids):
-            place = int(clip) % len(self.visual)
-            if visual is not None:
-                visual[row] = self.visual[place]
-            if audio is not None:
-                audio[row] = self.audio[place]
-
-
-def table_of(tasks: int, classes: int, train: int, val: int, test: int) -> ClipTable:
-    """A clip table of `tasks` tasks with so many classes and clips each."""
-    labels, splits = [], []
-    for task in range(tasks):
-        for split, count in (("train", train), ("val", val), ("test", test)):
-            labels += [task * classes + number % classes for number in range(count)]
-            splits += [split] * count
-    names = [f"class {label}" for label in range(tasks * classes)]
-    return ClipTable(
-        ids=tuple(str(number) for number in range(len(labels))),
-        labels=torch.tensor(labels),
-        splits=tuple(splits),
-        tasks=tuple(tuple(names[task * classes : (task + 1) * classes]) for task in range(tasks)),
-    )
 
 
 @dataclass
@@ -192,117 +141,6 @@ def bench_step(device: torch.device, new: int, memory: int, repeats: int) -> Tab
     return table
 
 
-class PeakMemory:
-    """Samples this process's resident memory while it is entered; `bytes` is the most above the start."""
-
-    def __enter__(self) -> "PeakMemory":
-        gc.collect()
-        self.process = psutil.Process()
-        self.start = self.most = self.process.memory_info().rss
-        self.done = threading.Event()
-        self.thread = threading.Thread(target=self._watch)
-        self.thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self.done.wait(0.02):
-            self.most = max(self.most, self.process.memory_info().rss)
-
-    def __exit__(self, *_: object) -> None:
-        self.done.set()
-        self.thread.join()
-
-    @property
-    def bytes(self) -> int:
-        """Most memory above the start."""
-        return int(self.most - self.start)
-
-
-def write_cache(directory: Path, table: ClipTable) -> FeatureCache:
-    """A float16 cache of random features for the clips of `table`."""
-    source = RandomSource()
-    with CacheWriter(directory, Fingerprint({"visual_encoder": {"random_weights": 0}, "storage": "float16"})) as writer:
-        for begin in range(0, len(table.ids), 50):
-            ids = table.ids[begin : begin + 50]
-            visual, audio = torch.empty(len(ids), *VISUAL), torch.empty(len(ids), *AUDIO)
-            source.read_into(ids, visual, audio)
-            writer.write_shard(f"shard-{begin // 50:05d}", ids, visual, audio)
-    return FeatureCache(directory)
-
-
-def bench_run(device: torch.device, epochs: int) -> Table:
-    """A whole run of two tasks and some 500 clips, from cache to accuracy matrix."""
-    tasks, classes, train, val, test = 2, 7, 192, 28, 28
-    table = table_of(tasks, classes, train, val, test)
-    config = RunConfig(
-        "av-cil",
-        "",
-        classes,
-        epochs=epochs,
-        batch_size=48,
-        memory_batch_size=24,
-        memory_size=70,
-        checkpoint_seconds=1e9,
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        cache = write_cache(Path(folder) / "cache", table)
-
-        def ours(dtype: torch.dtype) -> object:
-            residence = Residence(cache, table.ids, device=device, dtype=dtype, visual="tokens", largest_batch=72)
-            method = build_method(AvCil, config, AvCilSettings(), Widths(768, 768))
-            return Trainer(config, table, method, ClipReader(residence, table.labels)).run()
-
-        def plain() -> object:
-            def clips(task: int, split: str) -> tuple[PlainClip, ...]:
-                numbers = table.of(split, range(task * classes, (task + 1) * classes)).tolist()
-                return tuple(PlainClip(table.ids[number], int(table.labels[number])) for number in numbers)
-
-            def read(clip: str) -> tuple[Any, Any]:
-                features = cache.read([clip], dtype=torch.float32)
-                return features.visual[0], features.audio[0]
-
-            settings = PlainSettings(
-                epochs=epochs, batch_size=48, memory_batch_size=24, memory_size=70, device=str(device)
-            )
-            plain_tasks = [
-                PlainTask(classes, clips(task, "train"), clips(task, "val"), clips(task, "test"))
-                for task in range(tasks)
-            ]
-            return plain_av_cil_run(plain_tasks, read, settings, PlainChoices(0))
-
-        # PyTorch loads its compiler with the first optimiser of a process, whichever side makes it.
-        torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-        figures: dict[str, tuple[float, int]] = {}
-        # The small one first: memory that PyTorch keeps after the large one would hide what the small one takes.
-        for name, side in (
-            ("ours bfloat16", lambda: ours(torch.bfloat16)),
-            ("ours float32", lambda: ours(torch.float32)),
-            ("plain float32", plain),
-        ):
-            with PeakMemory() as memory:
-                since = time.perf_counter()
-                side()
-                seconds = time.perf_counter() - since
-            figures[name] = (seconds, memory.bytes)
-    shown = Table(title=f"A run of {tasks} tasks, {epochs} epochs, {len(table.ids)} clips of (8, 196, 768)")
-    for heading in ("what", "seconds", "plain over ours", "aim", "peak MiB", "ours over plain", "aim"):
-        shown.add_column(heading, justify="left" if heading == "what" else "right")
-    plain_seconds, plain_bytes = figures["plain float32"]
-    for name, (seconds, most) in figures.items():
-        is_ours = name != "plain float32"
-        is_aimed = name == "ours bfloat16"
-        shown.add_row(
-            name,
-            f"{seconds:.1f}",
-            f"{plain_seconds / seconds:.1f}" if is_ours else "",
-            "10" if is_aimed else "",
-            f"{most / 2**20:.0f}",
-            f"{most / plain_bytes:.2f}" if is_ours else "",
-            "0.25" if is_aimed else "",
-        )
-    return shown
-
-
 def bench_protocol(device: torch.device, name: str, precision: str, *, cuda_graphs: bool) -> Table:
     """The published protocol with random features: seconds of training, ours alone."""
     from avcil.incremental.config import configure
@@ -342,7 +180,7 @@ def bench_protocol(device: torch.device, name: str, precision: str, *, cuda_grap
 
 @click.command()
 @click.option("--device", "device_name", default="cpu", show_default=True)
-@click.option("--part", "parts", multiple=True, type=click.Choice(["step", "run"]), help="Default: both.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Default: step, run.")
 @click.option("--new", default=48, show_default=True, help="New clips a batch.")
 @click.option("--memory", default=24, show_default=True, help="Memory clips a batch.")
 @click.option("--repeats", default=5, show_default=True)
@@ -368,10 +206,13 @@ def main(
     if protocol is not None:
         console.print(bench_protocol(device, protocol, precision, cuda_graphs=cuda_graphs))
         return
-    if "step" in parts or not parts:
+    parts = parts or PARTS[:2]
+    if "step" in parts:
         console.print(bench_step(device, new, memory, repeats))
-    if "run" in parts or not parts:
+    if "run" in parts:
         console.print(bench_run(device, epochs))
+    if "profile" in parts:
+        console.print(bench_parts(device, epochs))
 
 
 if __name__ == "__main__":

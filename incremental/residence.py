@@ -89,22 +89,28 @@ def plan_residence(clips: int, clip_bytes: int, budget: int, largest_batch: int)
     if resident < 0:
         raise InputError(
             f"a batch and a half of {largest_batch} clips take {staging * clip_bytes / 2**30:.2f} GiB but only "
-            f"{budget / 2**30:.2f} GiB may be used: lower --batch-size or raise residence_gigabytes"
+            f"{max(budget, 0) / 2**30:.2f} GiB may be used: lower --batch-size or raise residence_gigabytes"
         )
     return ResidencePlan(clips, clip_bytes, budget, resident, staging)
 
 
-def feature_budget(device: torch.device, gigabytes: float | None, needed: int) -> int:
+def feature_budget(device: torch.device, gigabytes: float | None, needed: int, step: int) -> int:
     """Bytes that features may take: what the user allows, else as much of a card as there is, but of a computer's
-    memory not much more than the `needed` bytes that streaming takes."""
+    memory not much more than the `needed` bytes that streaming takes; `step` bytes are left for a training step."""
     if gigabytes is not None:
         return int(gigabytes * 2**30)
-    return free_memory(device) if device.type == "cuda" else max(RESIDENT_ON_CPU, needed)
+    free = free_memory(device) - step
+    return free if device.type == "cuda" else min(free, max(RESIDENT_ON_CPU, needed))
+
+
+def step_bytes(device: torch.device, batch_bytes: int) -> int:
+    """What a training step keeps of a batch for its backward pass: the projection, and on a card its gradient too."""
+    return batch_bytes * (2 if device.type == "cuda" else 1)
 
 
 def free_memory(device: torch.device) -> int:
     """Bytes that may be filled: 80% of a card's or 60% of a computer's free memory; the rest is for the heads, the
-    optimiser and what backward needs."""
+    optimiser and whatever else runs."""
     if device.type == "cuda":
         return int(0.8 * torch.cuda.mem_get_info(device)[0])
     return int(0.6 * psutil.virtual_memory().available)
@@ -142,11 +148,14 @@ class Residence:
         self.store: Tensor | None = None
         self.mean: Tensor | None = None
         self.plan: ResidencePlan | None = None
+        self._step_bytes = 0
         if visual == "mean":
             self.mean = self._means().to(device)
         elif visual == "tokens":
             clip_bytes = dtype.itemsize * torch.Size(source.visual_shape).numel()
-            budget = feature_budget(device, gigabytes, staging_rows(largest_batch) * clip_bytes)
+            self._step_bytes = step_bytes(device, largest_batch * clip_bytes)
+            needed = staging_rows(largest_batch) * clip_bytes
+            budget = feature_budget(device, gigabytes, needed, self._step_bytes)
             self.plan = plan_residence(len(self.ids), clip_bytes, budget, largest_batch)
             rows = self.plan.resident + self.plan.staging
             self.store = torch.empty(rows, *source.visual_shape, dtype=dtype, device=device)
@@ -160,7 +169,7 @@ class Residence:
     def room_left(self) -> int:
         """Bytes that may still be filled, with what belongs to clips but is no feature."""
         if self.gigabytes is None:
-            return free_memory(self.device)
+            return max(0, free_memory(self.device) - self._step_bytes)
         taken = 0 if self.store is None else self.store.numel() * self.store.element_size()
         return max(0, int(self.gigabytes * 2**30) - taken)
 

@@ -100,11 +100,28 @@ def test_no_plan_uses_more_than_it_may(clips: int, clip_bytes: int, budget: int,
 
 
 def test_budgets(monkeypatch: pytest.MonkeyPatch):
-    assert feature_budget(CPU, 1.5, needed=2**40) == 3 * 2**29
-    assert feature_budget(CPU, None, needed=1) == room.RESIDENT_ON_CPU
-    assert feature_budget(CPU, None, needed=2**40) == 2**40
-    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
-    assert free_memory(CPU) == 600
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=10 * 2**30))
+    assert free_memory(CPU) == 6 * 2**30
+    assert feature_budget(CPU, 1.5, needed=2**40, step=2**40) == 3 * 2**29
+    assert feature_budget(CPU, None, needed=1, step=1) == room.RESIDENT_ON_CPU
+    assert feature_budget(CPU, None, needed=2**30, step=2**30) == 2**30
+    assert feature_budget(CPU, None, needed=2**40, step=2**30) == 5 * 2**30
+
+
+def test_a_step_that_cannot_fit_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch):
+    """A batch and a half in passage and one more for its backward pass: 2.5 batches of 4 clips."""
+    source = TableSource(CLIPS)
+    monkeypatch.setattr(room, "RESIDENT_ON_CPU", 0)
+
+    def with_room_for(clips: float) -> Residence:
+        available = int(clips * TableSource.CLIP_BYTES / 0.6) + 1
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=available))
+        return Residence(source, source.ids, device=CPU, dtype=torch.float32, visual="tokens", largest_batch=4)
+
+    assert with_room_for(10).room_left() == 6 * TableSource.CLIP_BYTES
+    with pytest.raises(InputError, match="a batch and a half of 4 clips"):
+        with_room_for(9.9)
+    assert source.visual_reads == []
 
 
 def test_a_cpu_run_that_was_not_told_streams_what_is_large_and_holds_what_is_small(monkeypatch: pytest.MonkeyPatch):
