@@ -49,10 +49,14 @@ bench: $(READY)
 	$(BIN)/python benchmarks/cache_reading.py
 	$(BIN)/python benchmarks/extraction.py
 	$(BIN)/python benchmarks/attention.py
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/training.py --part step --part run --part profile
 
 bench-gpu: $(READY)
+	$(BIN)/python benchmarks/attention.py --device cuda
 	$(BIN)/python benchmarks/training.py --device cuda
+	$(BIN)/python benchmarks/training.py --device cuda --protocol ave
+	$(BIN)/python benchmarks/training.py --device cuda --protocol ave --cuda-graphs
+	$(BIN)/python benchmarks/training.py --device cuda --protocol vggsound100
 
 clean:
 	rm -rf $(VENV) build

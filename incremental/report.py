@@ -129,6 +129,7 @@ UNPUBLISHED = (
     "precision",
     "teacher",
     "residence_gigabytes",
+    "cuda_graphs",
     "checkpoint_seconds",
     "plugins",
 )

@@ -72,7 +72,8 @@ class ResidencePlan:
         if not self.staging:
             return f"all {size} stay on the device ({self.clips * self.clip_bytes / 2**30:.2f} GiB {room})"
         held = (self.resident + self.staging) * self.clip_bytes / 2**30
-        return f"{self.resident} of {size} stay on the device, the rest is streamed ({held:.2f} GiB {room})"
+        stay = f"{self.resident} of" if self.resident else "none of"
+        return f"{stay} {size} stay on the device, the others are read ahead of use ({held:.2f} GiB {room})"
 
 
 def staging_rows(largest_batch: int) -> int:

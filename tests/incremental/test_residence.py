@@ -73,7 +73,7 @@ def test_one_byte_less_and_a_batch_and_a_half_are_set_aside():
     plan = plan_residence(clips=10, clip_bytes=100, budget=999, largest_batch=4)
     assert (plan.resident, plan.staging) == (3, 6)
     assert "3 of 10 clips" in str(plan)
-    assert "streamed" in str(plan)
+    assert "read ahead of use" in str(plan)
 
 
 def test_the_least_that_works_and_what_is_said_of_less():
