@@ -49,11 +49,14 @@ bench: $(READY)
 	$(BIN)/python benchmarks/cache_reading.py
 	$(BIN)/python benchmarks/extraction.py
 	$(BIN)/python benchmarks/attention.py
-	$(BIN)/python benchmarks/training.py --part step --part run --part profile
+	$(BIN)/python benchmarks/training.py --part step
+	$(BIN)/python benchmarks/training.py --part run
+	$(BIN)/python benchmarks/training.py --part profile
 
 bench-gpu: $(READY)
 	$(BIN)/python benchmarks/attention.py --device cuda
-	$(BIN)/python benchmarks/training.py --device cuda
+	$(BIN)/python benchmarks/training.py --device cuda --part step
+	$(BIN)/python benchmarks/training.py --device cuda --part run
 	$(BIN)/python benchmarks/training.py --device cuda --protocol ave
 	$(BIN)/python benchmarks/training.py --device cuda --protocol ave --cuda-graphs
 	$(BIN)/python benchmarks/training.py --device cuda --protocol vggsound100

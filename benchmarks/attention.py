@@ -20,7 +20,7 @@ from avcil.devices import choose_device, describe_device
 from avcil.incremental.attention import TeacherMaps, attention_pool
 from avcil.incremental.kernels.products import product_type, tanh_linear, transposed_product
 from avcil.incremental.kernels.team import share
-from avcil.incremental.losses import information, kl_divergence
+from avcil.incremental.losses import kl_divergence
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -53,7 +53,6 @@ class Bench:
             )
         assert pool.log_spatial is not None
         self.teacher_spatial, self.teacher_temporal = pool.log_spatial.exp(), pool.log_temporal[new:].exp()
-        self.teacher_information = information(self.teacher_spatial)
         self.teacher_maps = {
             dtype: TeacherMaps(self.teacher_spatial.to(dtype), torch.arange(memory, device=device))
             for dtype in self.stores
@@ -97,9 +96,8 @@ class Bench:
             return
         pool = attention_pool(*arguments, maps_from=self.new, teacher=self.teacher_maps[dtype])
         assert pool.spatial_cross_entropy is not None
-        spatial = (self.teacher_information + pool.spatial_cross_entropy).sum()
         temporal = kl_divergence(pool.log_temporal[self.new :], self.teacher_temporal, "teacher-student")
-        self.backward(pool.pooled, spatial + temporal)
+        self.backward(pool.pooled, pool.spatial_cross_entropy.sum() + temporal)
 
     def backward(self, pooled: Tensor, distance: Tensor) -> None:
         """Gradients of a loss of the pooled tokens and the distance from the teacher."""

@@ -32,13 +32,14 @@ def encode(demo: Path, cache: Path) -> None:
 
 
 def copy_as(stored: str, source: FeatureCache, cache: Path) -> None:
-    """The same features in another storage type."""
+    """The same features in another storage type; what is there already stays."""
     facts: Mapping[str, Any] = {**source.fingerprint.facts, "storage": stored}
     with CacheWriter(cache, Fingerprint(facts)) as writer:
         for begin in range(0, len(source.ids), 100):
             ids = source.ids[begin : begin + 100]
-            features = source.read(ids)
-            writer.write_shard(f"shard-{begin // 100:05d}", ids, features.visual, features.audio)
+            if not writer.have.issuperset(ids):
+                features = source.read(ids)
+                writer.write_shard(f"shard-{begin // 100:05d}", ids, features.visual, features.audio)
 
 
 @click.command()
@@ -52,8 +53,7 @@ def main(demo: Path, out: Path, seeds: int, epochs: int, learning_rate: float) -
     caches = {stored: out / "caches" / stored for stored in STORED}
     encode(demo, caches["float32"])
     for stored in STORED[1:]:
-        if not caches[stored].exists():
-            copy_as(stored, FeatureCache(caches["float32"]), caches[stored])
+        copy_as(stored, FeatureCache(caches["float32"]), caches[stored])
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for stored in STORED:
         for computed in COMPUTED:

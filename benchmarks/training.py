@@ -1,6 +1,6 @@
 """Stage 2 against the plain way, side by side in one process, in turn; prints ratios.
 
-    python benchmarks/training.py [--device cpu|cuda] [--part step] [--part run] [--part profile]
+    python benchmarks/training.py [--device cpu|cuda] [--part step|run|profile]
     python benchmarks/training.py --device cuda --protocol ave      the full published protocol, ours alone
 
 The plain way (`plain.py`, `plain_run.py`) computes the same equations with ordinary operations over the whole
@@ -34,7 +34,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-PARTS = ("step", "run", "profile")
 OPERATIONS_A_CLIP = 2 * 8 * 196 * 768 * 768
 """Floating-point operations of one projection of a clip's tokens: 1.85e9. Training needs two of them a visit
 (forward, and the weights' gradient), evaluation one; the tokens are frozen and need no gradient."""
@@ -53,7 +52,9 @@ def our_step(device: torch.device, dtype: torch.dtype, source: RandomSource, new
     """Set a trainer up at the beginning of task 2."""
     table = table_of(2, 7, new, 7, 7)
     config = RunConfig("av-cil", "", 7, epochs=1, batch_size=new, memory_size=memory, memory_batch_size=memory)
-    residence = Residence(source, table.ids, device=device, dtype=dtype, visual="tokens", largest_batch=new + memory)
+    residence = Residence(
+        source, table.ids, device=device, dtype=dtype, visual="tokens", largest_batch=new + memory, gigabytes=8
+    )
     reader = ClipReader(residence, table.labels)
     settings = AvCilSettings()
     method = build_method(AvCil, config, settings, Widths(768, 768))
@@ -180,7 +181,7 @@ def bench_protocol(device: torch.device, name: str, precision: str, *, cuda_grap
 
 @click.command()
 @click.option("--device", "device_name", default="cpu", show_default=True)
-@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Default: step, run.")
+@click.option("--part", type=click.Choice(["step", "run", "profile"]), default="step", show_default=True)
 @click.option("--new", default=48, show_default=True, help="New clips a batch.")
 @click.option("--memory", default=24, show_default=True, help="Memory clips a batch.")
 @click.option("--repeats", default=5, show_default=True)
@@ -190,7 +191,7 @@ def bench_protocol(device: torch.device, name: str, precision: str, *, cuda_grap
 @click.option("--precision", type=click.Choice(list(PRECISIONS)), default="bfloat16", show_default=True)
 def main(
     device_name: str,
-    parts: tuple[str, ...],
+    part: str,
     new: int,
     memory: int,
     repeats: int,
@@ -205,13 +206,11 @@ def main(
     console.print(f"{describe_device(device)}; {platform.processor() or platform.machine()}; torch {torch.__version__}")
     if protocol is not None:
         console.print(bench_protocol(device, protocol, precision, cuda_graphs=cuda_graphs))
-        return
-    parts = parts or PARTS[:2]
-    if "step" in parts:
+    elif part == "step":
         console.print(bench_step(device, new, memory, repeats))
-    if "run" in parts:
+    elif part == "run":
         console.print(bench_run(device, epochs))
-    if "profile" in parts:
+    else:
         console.print(bench_parts(device, epochs))
 
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import click
 import psutil
 import torch
 from avcil.benchmarks import plain, plain_run
 from avcil.benchmarks.plain_run import PlainChoices, PlainClip, PlainSettings, PlainTask
 from avcil.benchmarks.problem import PRECISIONS, table_of, write_cache
 from avcil.cache import FeatureCache
+from avcil.incremental.clips import ClipTable
 from avcil.incremental.config import RunConfig
 from avcil.incremental.experiment import build_method
-from avcil.incremental.heads import Widths
-from avcil.incremental.kernels import cpu
+from avcil.incremental.heads import Heads, Widths
 from avcil.incremental.methods.av_cil import AvCil, AvCilSettings
 from avcil.incremental.reader import ClipReader
 from avcil.incremental.residence import Residence
@@ -83,7 +84,7 @@ class WholeRun:
         return features.visual[0], features.audio[0]
 
 
-def clips_of_the_run() -> Any:
+def clips_of_the_run() -> ClipTable:
     """The clip table."""
     return table_of(TASKS, CLASSES, TRAIN, VAL, TEST)
 
@@ -96,12 +97,22 @@ def whole_run(device: torch.device, epochs: int) -> Iterator[WholeRun]:
 
 
 class PeakMemory:
-    """Samples this process's resident memory while it is entered; `bytes` is the most above the start."""
+    """Samples this process's resident memory, or a card's, while it is entered; `bytes` is the most above the start.
+
+    What an earlier side has left allocated is there at the start: the later side's figure is too small, not too large.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def _taken(self) -> int:
+        if self.device.type == "cuda":
+            return int(torch.cuda.memory_allocated(self.device))
+        return int(psutil.Process().memory_info().rss)
 
     def __enter__(self) -> "PeakMemory":
         gc.collect()
-        self.process = psutil.Process()
-        self.start = self.most = self.process.memory_info().rss
+        self.start = self.most = self._taken()
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._watch)
         self.thread.start()
@@ -109,7 +120,7 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self.done.wait(0.02):
-            self.most = max(self.most, self.process.memory_info().rss)
+            self.most = max(self.most, self._taken())
 
     def __exit__(self, *_: object) -> None:
         self.done.set()
@@ -118,7 +129,7 @@ class PeakMemory:
     @property
     def bytes(self) -> int:
         """Most memory above the start."""
-        return int(self.most - self.start)
+        return self.most - self.start
 
 
 def bench_run(device: torch.device, epochs: int) -> Table:
@@ -131,7 +142,7 @@ def bench_run(device: torch.device, epochs: int) -> Table:
             ("ours float32", lambda: run.ours(torch.float32)),
             ("plain float32", run.plain),
         ):
-            with PeakMemory() as memory:
+            with PeakMemory(device) as memory:
                 since = time.perf_counter()
                 side()
                 seconds = time.perf_counter() - since
@@ -230,11 +241,12 @@ def seconds_by_part(side: Callable[[], None], patches: Callable[[Clock], Sequenc
 
 
 def parts_of_ours(clock: Clock) -> Sequence[Any]:
-    """Where our parts begin and end. Forward and backward are the attention's; the other heads are in the rest."""
+    """Where our parts begin and end."""
     return (
+        clock.timed(READING, Residence, "hold"),
         clock.timed_iteration(READING, Residence, "stream"),
-        clock.timed(FORWARD, cpu, "_forward"),
-        clock.timed(BACKWARD, cpu, "_backward"),
+        clock.timed(FORWARD, Heads, "forward"),
+        clock.timed(BACKWARD, torch.Tensor, "backward"),
         clock.timed(REST_OF_STEPS, Trainer, "_step"),
         clock.timed(TEACHER, Trainer, "_teacher"),
         clock.timed(EVALUATION, ClipReader, "over"),
@@ -253,7 +265,9 @@ def parts_of_plain(clock: Clock) -> Sequence[Any]:
 
 
 def bench_parts(device: torch.device, epochs: int) -> Table:
-    """Seconds by part of the plain way and of ours, on a CPU."""
+    """Seconds by part of the plain way and of ours; on a CPU, where an operation is done when it returns."""
+    if device.type != "cpu":
+        raise click.UsageError("--part profile is for a CPU: on a card the parts overlap")
     with whole_run(device, epochs) as run:
         ours = seconds_by_part(lambda: run.ours(PRECISIONS["bfloat16"]), parts_of_ours)
         theirs = seconds_by_part(run.plain, parts_of_plain)

@@ -76,9 +76,15 @@ def attention_pool(
     InputError for an unknown `implementation`.
     """
     _check(store, rows, gate, weight, bias, maps_from)
-    gaze = None if maps_from is None else Gaze(maps_from)
-    if teacher is not None:
-        gaze = Gaze(_checked(teacher, store, len(rows), maps_from), *teacher)
+    if maps_from is None:
+        if teacher is not None:
+            raise ValueError("attention_pool: a teacher's maps need maps_from, the first clip that they belong to")
+        gaze = None
+    elif teacher is None:
+        gaze = Gaze(maps_from)
+    else:
+        _check_teacher(teacher, store, len(rows) - maps_from)
+        gaze = Gaze(maps_from, *teacher)
     chosen = choose(implementation, store)
     if chosen == "plain":
         return attention_pool_plain(store, rows, gate, weight, bias, maps_from=maps_from, teacher=teacher)
@@ -143,23 +149,19 @@ def _check(store: Tensor, rows: Tensor, gate: Tensor, weight: Tensor, bias: Tens
     _check_rows("rows", rows, len(store))
 
 
-def _checked(teacher: TeacherMaps, store: Tensor, clips: int, maps_from: int | None) -> int:
-    """`maps_from`, where the teacher's maps fit the clips from there on."""
-    if maps_from is None:
-        raise ValueError("attention_pool: a teacher's maps need maps_from, the first clip that they belong to")
+def _check_teacher(teacher: TeacherMaps, store: Tensor, clips: int) -> None:
     maps, rows = teacher
     if maps.shape[1:] != store.shape[1:] or not maps.is_floating_point() or maps.device != store.device:
         raise ValueError(
             f"attention_pool: the teacher's maps must be (K, {', '.join(map(str, store.shape[1:]))}) on "
             f"{store.device}, they are {_of(maps)} on {maps.device}"
         )
-    if rows.shape != (clips - maps_from,) or rows.dtype != torch.int64 or rows.device != store.device:
+    if rows.shape != (clips,) or rows.dtype != torch.int64 or rows.device != store.device:
         raise ValueError(
-            f"attention_pool: the teacher's rows must be ({clips - maps_from},) int64 on {store.device}, they are "
+            f"attention_pool: the teacher's rows must be ({clips},) int64 on {store.device}, they are "
             f"{_of(rows)} on {rows.device}"
         )
     _check_rows("the teacher's rows", rows, len(maps))
-    return maps_from
 
 
 def _check_rows(name: str, rows: Tensor, count: int) -> None:

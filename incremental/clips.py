@@ -93,6 +93,9 @@ class Recalled(Mapping[str, Tensor]):
         answer = self.answers[name]
         return answer, torch.arange(len(answer), device=answer.device) if self.places is None else self.places
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.answers
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.answers)
 

@@ -50,7 +50,7 @@ class RunConfig:
     memory_batch_size: Positive = 128
     """Memory clips that come beside the new ones in a batch; >= 1, lowered to the memory's size."""
     evaluation_batch_size: Positive = 128
-    """Clips a batch in evaluation; >= 1. Changes no result beyond rounding."""
+    """Clips a batch in evaluation, at most as many as in training; >= 1. Changes no result beyond rounding."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Adam's; > 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
@@ -65,11 +65,12 @@ class RunConfig:
     teacher: Literal["once", "each-step"] = "once"
     """Ask the teacher once a task and look its answers up, or ask it in every step (same bits, slower)."""
     residence_gigabytes: Annotated[float, Field(gt=0)] | None = None
-    """GiB that features and the teacher's answers may fill, the rest being read again for every batch; none: 80% of a
-    card's free memory, and on a CPU, where reading again costs little, a batch and a half or 0.25 GiB of features."""
+    """GiB that features may fill, those beyond being read again for every batch; none: 80% of a card's free memory,
+    but on a CPU, where reading again costs little, a batch and a half or 0.25 GiB, whichever is more."""
     cuda_graphs: bool = False
-    """Replay training steps as CUDA graphs, which helps where steps are short: one modality, small batches. Only on a
-    card; it has not yet been run on one."""
+    """Replay training steps as CUDA graphs, which should help where steps are short: one modality, small batches.
+    Only on a card; it has not yet been run on one. A method's `loss` must then be the same work in every step of a
+    task."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     """Least time between two states written to go on from; 0 writes one after every epoch."""
 

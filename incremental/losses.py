@@ -37,13 +37,6 @@ def kl_divergence(log_student: Tensor, teacher: Tensor, direction: Direction) ->
     return F.kl_div(log_student, teacher.to(log_student.dtype), reduction="sum")
 
 
-def information(maps: Tensor) -> Tensor:
-    """sum t log t over everything but the clips of `maps` (n, ...): beside the cross-entropy -sum t log s, all there
-    is to KL(t || s), and it never changes. (n,) float32, or float64 for such maps."""
-    maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
-    return torch.xlogy(maps, maps).flatten(1).sum(dim=1)
-
-
 def task_knowledge_distillation(
     logits: Tensor,
     teacher_logits: Tensor,

@@ -53,7 +53,7 @@ class FeatureSource(Protocol):
 
 @dataclass(frozen=True)
 class ResidencePlan:
-    """How many clips stay on the device, worked out before anything is read."""
+    """How many clips stay on the device, worked out before any visual feature is read."""
 
     clips: int
     """Clips of the run."""
@@ -101,7 +101,7 @@ def feature_budget(device: torch.device, gigabytes: float | None, needed: int, s
     if gigabytes is not None:
         return int(gigabytes * 2**30)
     free = free_memory(device) - step
-    return free if device.type == "cuda" else min(free, max(RESIDENT_ON_CPU, needed))
+    return min(free, max(RESIDENT_ON_CPU, needed)) if device.type == "cpu" else free
 
 
 def step_bytes(device: torch.device, batch_bytes: int) -> int:
@@ -142,7 +142,6 @@ class Residence:
         self.dtype = dtype
         self.visual = visual
         self.largest_batch = largest_batch
-        self.gigabytes = gigabytes
         self.audio = torch.empty(len(self.ids), *source.audio_shape)
         source.read_into(self.ids, None, self.audio)
         self.audio = self.audio.to(device)
@@ -166,13 +165,11 @@ class Residence:
             self._row_of = torch.full((len(self.ids),), -1)  # clip number -> row, -1 where not held
             self._row_on_device = self._row_of.to(device)
             self._held = torch.full((self.plan.resident,), -1)  # row -> clip number
+            self._lanes = _Lanes(device)
 
     def room_left(self) -> int:
-        """Bytes that may still be filled, with what belongs to clips but is no feature."""
-        if self.gigabytes is None:
-            return max(0, free_memory(self.device) - self._step_bytes)
-        taken = 0 if self.store is None else self.store.numel() * self.store.element_size()
-        return max(0, int(self.gigabytes * 2**30) - taken)
+        """Bytes that may be filled beside the features, with what belongs to clips but is no feature."""
+        return max(0, free_memory(self.device) - self._step_bytes)
 
     def _means(self) -> Tensor:
         """Mean over all tokens of every clip. (clips, D) float32."""
@@ -251,7 +248,8 @@ class Residence:
         """Read what is not held of the next batch, as far as there are rows free, while one is being computed on."""
         assert self.plan is not None
         free = torch.arange(self.plan.resident, self.plan.resident + self.plan.staging)
-        lanes = _Lanes(self.device)
+        lanes = self._lanes
+        lanes.end()  # a stream may have been left in the middle: all that it still does comes first
 
         def seat(clips: Tensor, rows: Tensor, threads: int | None) -> None:
             """Read clips that have no row yet into the rows that are free."""
@@ -270,18 +268,23 @@ class Residence:
                 ahead: Future[None] | None = None
                 if number + 1 < len(batches):  # with one reader, since the cores are needed for computing
                     ahead = reader.submit(seat, batches[number + 1], rows[number + 1], 1)
-                yield clips.to(self.device), rows[number].to(self.device)
+                yield self._across(clips), self._across(rows[number])
                 lanes.end()
                 if ahead is not None:
                     ahead.result()
                 free = torch.cat([free, rows[number][rows[number] >= self.plan.resident]]).sort().values
 
+    def _across(self, tensor: Tensor) -> Tensor:
+        """A CPU tensor on the device, without waiting for what a card has still to do."""
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self._lanes.on_card else tensor.to(self.device)
+
 
 class _Lanes:
     """Who has to wait for whom where a card fills some rows and computes on others.
 
-    Filling has a CUDA stream of its own, and events say when what was read is there and when rows are free again:
-    the card waits, and no thread does. On a CPU an operation is done when it returns, and there is nothing to do.
+    Filling has a CUDA stream of its own, and events say when what was read is there and when rows are free again: a
+    batch's work is handed out without waiting for the work before. On a CPU an operation is done when it returns, and
+    there is nothing to do.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -162,7 +162,7 @@ class Trainer:
 
         step: Step = partial(self._step, teacher=teacher, optimiser=optimiser)
         if self._captures:
-            step = CapturedStep(step)
+            step = CapturedStep(step, self.device)
         for epoch in range(progress.epoch + 1, config.epochs + 1):
             terms = self._epoch(epoch, context, pool, beside_memory, step)
             self.method.after_epoch(context)

@@ -213,7 +213,7 @@ def _backward(
                     d_log_w = d_spatial[clip - first]
                     c += d_log_w.sum(1)
             # 1/Z goes into these factors, so that e need not be divided.
-            by_p, by_x, offset = (factor.div_(z).unsqueeze(1) for factor in (d_q, d_r, c.neg_()))  # (L, 1, D)
+            by_p, by_x, offset = (tensor.div_(z).unsqueeze(1) for tensor in (d_q, d_r, c.neg_()))  # (L, 1, D)
             for block in space.blocks:
                 x, p, scores, e, free = space.block(store[row, block], kept.projected[clip, block], g)
                 d = torch.addcmul(offset[block], x, by_x[block], out=scores)  # (slices, S, D)

@@ -5,14 +5,14 @@ Formulas and names are those of `cpu.py`.
 
 Forward is one program for each clip, slice and block of channels: it projects the slice's tokens block by block
 and sums e, e P and e x over them, so that no array of the batch's size is written but P, where backward will
-need it, and the maps asked for. Where their cross-entropy with a teacher's maps is asked for instead, a kernel reads
-P and those. A small kernel does the temporal softmax and the pooling over slices. Backward reads P, writes the
-gradient of the projection's argument in the type of the products, and multiplies it with the tokens where they lie in
-the store. Sums are taken in a fixed order, so results repeat to the last bit; nothing waits for the device and no shape
-depends on data, so the calls can be captured in a CUDA graph.
+need it, and the maps asked for. Where their cross-entropy with a teacher's maps is asked for instead, P is written and
+a kernel reads it and those. A small kernel does the temporal softmax and the pooling over slices. Backward reads P,
+writes the gradient of the projection's argument in the type of the products, and multiplies it with the tokens where
+they lie in the store. Sums are taken in a fixed order, so results repeat to the last bit; nothing waits for the device
+and no shape depends on data, so the calls can be captured in a CUDA graph.
 
 Tested through Triton's interpreter, which takes CPU tensors when TRITON_INTERPRET=1 is set before Triton is
-imported, and compiled for compute capability 9.0; it has not been timed on a card. Where room is left: 196 tokens
+imported, and compiled for compute capability 9.0; it has not run on a card. Where room is left: 196 tokens
 fill 77% of the rows of a block of 256, and tiles are loaded by pointers rather than by the tensor memory
 accelerator.
 """
@@ -179,7 +179,7 @@ def _forward(
                 BLOCK_D=block,
                 **_FUSED,
             )
-    spatial = {NOTHING: None, MAPS: log_spatial, CROSS_ENTROPY: cross_entropy.sum((1, 2))}[wanted]
+    spatial = log_spatial if wanted == MAPS else cross_entropy.sum((1, 2)) if wanted == CROSS_ENTROPY else None
     return pooled, log_temporal, spatial, kept if keep else None
 
 

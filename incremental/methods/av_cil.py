@@ -97,7 +97,11 @@ class AvCil(SsIl):
         return losses.visual_attention_distillation(spatial, temporal, len(log_temporal), settings.lambda_spatial)
 
     def recall_of_memory(self, clips: Clips) -> Mapping[str, Tensor]:
-        """The teacher's attention maps, in the type the features are held in, or its Grad-CAM maps."""
+        """The teacher's attention maps, in the type the features are held in, or its Grad-CAM maps.
+
+        Beside each spatial map t comes sum t log w, w being t before it was rounded to that type: with the student's
+        cross-entropy added, that is the divergence, 0 where the student agrees.
+        """
         if self.settings.attention_distillation == "vad":
             outputs: HeadOutputs = self.heads(clips, maps_from=0)
             assert outputs.log_spatial is not None and outputs.log_temporal is not None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from avcil.errors import InputError
-from avcil.incremental.attention import AttentionPool, TeacherMaps, attention_pool
+from avcil.incremental.attention import AttentionPool, attention_pool
 from avcil.incremental.kernels.buffers import reusable_empty
 from avcil.incremental.kernels.products import product_type
 from hypothesis import given, settings
@@ -69,13 +69,6 @@ def gradients(problem: Problem, of: Sequence[Tensor], incoming: Sequence[Tensor]
     return torch.autograd.grad(of, problem.parameters(), [tensor.to(of[0].dtype) for tensor in incoming])
 
 
-def teacher_of(problem: Problem, rows: Sequence[int], maps: int = 4, dtype: torch.dtype | None = None) -> TeacherMaps:
-    """Softmaxes over the tokens, and which of them the last clips are held to."""
-    random = torch.Generator().manual_seed(5)
-    scores = torch.randn(maps, *problem.store.shape[1:], generator=random, dtype=torch.float64)
-    return TeacherMaps(scores.softmax(2).to(dtype or problem.gate.dtype), torch.tensor(rows, dtype=torch.int64))
-
-
 def relative_error(found: Tensor, right: Tensor) -> float:
     right = right.detach()
     return float((found.detach().double() - right).norm() / right.norm())
@@ -117,89 +110,6 @@ def test_equals_its_formulas(way, maps_from):
     assert (found.log_spatial is None) == (maps_from is None)
     for output, expected in zip(outputs(found), outputs(right), strict=True):
         torch.testing.assert_close(output.detach(), expected, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_the_cross_entropy_with_a_teacher_equals_its_formula(way):
-    problem = make_problem((3, 5, 4), [1, 3, 1])
-    teacher = teacher_of(problem, [3, 0])
-    found = attention_pool(*problem, maps_from=1, teacher=teacher, implementation=way)
-    right = by_loops(problem, 1)
-    assert right.log_spatial is not None
-    expected = [
-        -math.fsum((teacher.maps[row] * log_w).flatten().tolist())
-        for row, log_w in zip((3, 0), right.log_spatial, strict=True)
-    ]
-    assert found.log_spatial is None
-    assert found.spatial_cross_entropy is not None
-    assert found.spatial_cross_entropy.tolist() == pytest.approx(expected, rel=1e-12)
-    torch.testing.assert_close(found.pooled.detach(), right.pooled)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_gradients_of_the_cross_entropy_equal_finite_differences(way):
-    problem = make_problem((2, 4, 3), [2, 0, 1])
-    teacher = teacher_of(problem, [1, 1])
-
-    def pool(*parameters: Tensor) -> tuple[Tensor, ...]:
-        found = attention_pool(
-            problem.store, problem.rows, *parameters, maps_from=1, teacher=teacher, implementation=way
-        )
-        return tuple(outputs(found))
-
-    assert torch.autograd.gradcheck(pool, problem.parameters())
-
-
-@pytest.mark.parametrize("kept", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(
-    ("dtype", "outputs_within", "gradients_within"), [(torch.float32, 1e-6, 1e-5), (torch.bfloat16, 3e-3, 1e-2)]
-)
-def test_relative_error_of_the_cross_entropy_at_full_size(kept, dtype, outputs_within, gradients_within):
-    problem = make_problem(FULL, [2, 0, 1], dtype=dtype)
-    exact = problem.double()
-    teacher = teacher_of(problem, [1, 0], maps=2, dtype=kept)
-    found = outputs(attention_pool(*problem, maps_from=1, teacher=teacher, implementation="cpu"))
-    right = outputs(attention_pool(*exact, maps_from=1, teacher=teacher, implementation="plain"))
-    for output, expected in zip(found, right, strict=True):
-        assert relative_error(output, expected) < outputs_within
-    for used in (slice(0, 3), slice(2, 3)):
-        incoming = [torch.full(output.shape, 0.5) for output in found[used]]
-        for gradient, expected in zip(
-            gradients(problem, found[used], incoming), gradients(exact, right[used], incoming), strict=True
-        ):
-            assert relative_error(gradient, expected) < gradients_within
-        found = outputs(attention_pool(*problem, maps_from=1, teacher=teacher, implementation="cpu"))
-        right = outputs(attention_pool(*exact, maps_from=1, teacher=teacher, implementation="plain"))
-
-
-def test_no_clip_may_be_held_to_a_teacher():
-    problem = make_problem((2, 5, 4), [1, 0])
-    found = attention_pool(*problem, maps_from=2, teacher=teacher_of(problem, []), implementation="cpu")
-    assert found.spatial_cross_entropy is not None
-    assert found.spatial_cross_entropy.shape == (0,)
-    bare = attention_pool(*problem, implementation="cpu")
-    for one, other in zip(
-        gradients(problem, [found.pooled], [torch.ones(2, 4)]),
-        gradients(problem, [bare.pooled], [torch.ones(2, 4)]),
-        strict=True,
-    ):
-        assert torch.equal(one, other)
-
-
-@pytest.mark.parametrize(
-    ("maps_from", "teacher", "message"),
-    [
-        (None, TeacherMaps(torch.zeros(1, 2, 5, 4), torch.zeros(1, dtype=torch.int64)), "need maps_from"),
-        (1, TeacherMaps(torch.zeros(1, 2, 5, 3), torch.zeros(1, dtype=torch.int64)), r"maps must be \(K, 2, 5, 4\)"),
-        (1, TeacherMaps(torch.zeros(1, 2, 5, 4), torch.zeros(2, dtype=torch.int64)), r"rows must be \(1,\) int64"),
-        (1, TeacherMaps(torch.zeros(1, 2, 5, 4), torch.zeros(1)), r"rows must be \(1,\) int64"),
-        (1, TeacherMaps(torch.zeros(1, 2, 5, 4), torch.tensor([1])), r"teacher's rows must lie in 0\.\.0"),
-    ],
-)
-def test_a_teacher_that_does_not_fit_is_refused(maps_from, teacher, message):
-    problem = make_problem((2, 5, 4), [1, 0])
-    with pytest.raises(ValueError, match=message):
-        attention_pool(*problem, maps_from=maps_from, teacher=teacher)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,7 +1,8 @@
 """Whatever is held, streamed and displaced, a row holds its clip's features; and no more memory is used than said."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -291,6 +292,60 @@ def test_an_error_while_reading_ahead_is_raised_where_the_batch_is_asked_for():
     next(stream)
     with pytest.raises(InputError, match="ends early"):
         next(stream)
+
+
+def test_on_a_card_rows_are_filled_when_they_are_free_and_used_when_they_are_filled(monkeypatch: pytest.MonkeyPatch):
+    """The order in which streams are told to wait, with stand-ins that write it down."""
+    said: list[str] = []
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name, self.events = name, 0
+
+        def record_event(self) -> str:
+            self.events += 1
+            said.append(f"{self.name} {self.events} done")
+            return f"{self.name} {self.events}"
+
+        def wait_event(self, event: str) -> None:
+            said.append(f"{self.name} waits for {event}")
+
+    @contextmanager
+    def current(stream: Stream) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("compute"))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("copy"))
+    monkeypatch.setattr(torch.cuda, "stream", current)
+    lanes = room._Lanes(torch.device("cuda"))
+    with lanes.filling():
+        said.append("fill the first batch")
+    lanes.begin()
+    with lanes.filling():
+        said.append("fill half the second")
+    said.append("use the first batch")
+    lanes.end()
+    with lanes.filling():
+        said.append("fill the other half")
+    lanes.begin()
+    said.append("use the second batch")
+    assert said == [
+        "compute 1 done",
+        "copy waits for compute 1",
+        "fill the first batch",
+        "copy 1 done",
+        "compute waits for copy 1",
+        "copy waits for compute 1",  # in rows that the first batch does not take
+        "fill half the second",
+        "copy 2 done",
+        "use the first batch",
+        "compute 2 done",
+        "copy waits for compute 2",  # in the first batch's rows
+        "fill the other half",
+        "copy 3 done",
+        "compute waits for copy 3",
+        "use the second batch",
+    ]
 
 
 # ------------------------------------------------------------------------------------- types and modalities

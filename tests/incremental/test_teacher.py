@@ -167,6 +167,15 @@ def test_streaming_changes_no_bit_either(
     what = synthetic.prepare(made, method, residence_gigabytes=few, teacher=teacher, **given)
     assert what.data.residence.plan is not None
     assert (what.data.residence.plan.resident, what.data.residence.plan.staging) == (1, staging_rows(SMALLEST_BATCH))
-    monkeypatch.setattr(what.data.residence, "room_left", lambda: 2**30)  # but the teacher's answers do fit
+    kept: list[bool] = []
+
+    class Watched(room.Teacher):
+        def __init__(self, *args: Any, **given: Any) -> None:
+            super().__init__(*args, **given)
+            kept.extend(answers.table is not None for answers in (self.of_all, self.of_memory)[: 1 + maps])
+
+    maps = method == "av-cil"
+    monkeypatch.setattr(trainer, "Teacher", Watched)
     run_once(*what, tmp_path / "streamed")
+    assert set(kept) == {teacher == "once"}  # a limit for features leaves room for answers
     assert synthetic.differing(tmp_path / "held", tmp_path / "streamed") == []

@@ -157,12 +157,16 @@ def test_frozen_weights_and_empty_batches():
 def test_steps_can_be_captured_in_a_cuda_graph():
     case = make_case(6, (5, 0, 3), (4, 49, 64), torch.bfloat16)
 
+    maps = torch.randn(3, *case.store.shape[1:], device=DEVICE).softmax(2).bfloat16()
+    teacher = TeacherMaps(maps, torch.tensor([2, 0], device=DEVICE))
+
     def step() -> tuple[Tensor, ...]:
-        pool = attention_pool(*case, maps_from=1, implementation="triton")
+        pool = attention_pool(*case, maps_from=1, teacher=teacher, implementation="triton")
         ours = outputs(pool)
         return torch.autograd.grad(ours, case[2:], [torch.ones_like(output) for output in ours])
 
     aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
         step()
     torch.cuda.current_stream().wait_stream(aside)
