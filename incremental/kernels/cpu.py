@@ -24,16 +24,17 @@ Of the cross-entropy -sum t log w with a teacher's maps t comes dlog_w = -t time
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .autograd import Gaze, Kept, Kernels, Pooled, pool
 from .buffers import reusable_empty
-from .products import product_type, tanh_linear, transposed_product
+from .products import packed, product_type, tanh_linear, transposed_product
 from .team import share
 
-BLOCK_BYTES = 1280 * 1024
+BLOCK_BYTES = 2560 * 1024
 """Elementwise work goes through so many bytes of a (slices, S, D) buffer at a time: little enough for the cache to
 hold the few buffers in use, enough for an operation to take long against the cost of calling it."""
 
@@ -48,6 +49,23 @@ def attention_pool_cpu(
     float64.
     """
     return pool(Kernels(_forward, _backward), store, rows, gate, weight, bias, gaze)
+
+
+class _Block(NamedTuple):
+    """Some slices of a clip, (slices, S, D) each, in the type of the sums."""
+
+    x: Tensor
+    p: Tensor
+    scores: Tensor
+    """P g / ln 2, where they are kept."""
+    e: Tensor
+    """exp(P g)"""
+    free: Tensor
+    """A buffer."""
+    over_x: Tensor
+    """A buffer for what comes of x: x's own, where x is a copy and not the store."""
+    over_p: Tensor
+    """The same for P; it may be `free`."""
 
 
 class _Workspace:
@@ -73,13 +91,15 @@ class _Workspace:
             clip = self._operand
         return clip.view(-1, clip.shape[-1])
 
-    def block(self, tokens: Tensor, projected: Tensor, gate: Tensor) -> tuple[Tensor, ...]:
-        """x, P, P g / ln 2, exp(P g) and a free buffer, all (slices, S, D) in the type of the sums."""
-        x, p = self._converted(tokens, 0), self._converted(projected, 1)
-        scores, e, free = self._buffers[2:, : len(x)]
+    def block(self, tokens: Tensor, projected: Tensor, gate: Tensor, *, keep_scores: bool = False) -> "_Block":
+        """What a block is worked out from, in as few buffers as will do: what they hold is to stay in the cache."""
+        scores, second, third = self._buffers[2:, : len(tokens)]
+        p = self._converted(projected, 1)
         torch.mul(p, gate / math.log(2), out=scores)
+        e, free = (second, third) if keep_scores else (scores, second)
         torch.exp2(scores, out=e)  # four times as fast as `torch.exp`, and no less exact
-        return x, p, scores, e, free
+        x = self._converted(tokens, 0)
+        return _Block(x, p, scores, e, free, third if x is tokens else x, free if p is projected else p)
 
     def widened(self, block: Tensor, buffer: Tensor) -> Tensor:
         """A block in the type of the sums: itself, or a copy in `buffer`."""
@@ -107,7 +127,7 @@ def _forward(
     batch, clip_shape = len(rows), store.shape[1:]
     slices, tokens, channels = clip_shape
     products, sums = _types(store)
-    weight = weight.to(products)
+    weight = packed(weight.to(products), slices * tokens)
     pooled = gate.new_empty((batch, channels))
     log_temporal = gate.new_empty((batch, slices, channels))
     first = batch if gaze is None else gaze.first
@@ -133,20 +153,20 @@ def _forward(
             projected = tanh_linear(space.operand(row), weight, bias).view(clip_shape)
             z, q, r = (normaliser[clip], score[clip], slice_pooled[clip]) if keep else sums_of_clip  # (L, D) each
             for block in space.blocks:
-                x, p, scores, e, free = space.block(store[row, block], projected[block], g)  # (slices, S, D)
-                torch.sum(e, 1, out=z[block])
-                torch.sum(torch.mul(e, p, out=free), 1, out=q[block])
-                torch.sum(torch.mul(e, x, out=free), 1, out=r[block])
+                of = space.block(store[row, block], projected[block], g, keep_scores=clip >= first)
+                torch.sum(of.e, 1, out=z[block])
+                torch.sum(torch.mul(of.e, of.p, out=of.over_p), 1, out=q[block])
+                torch.sum(torch.mul(of.e, of.x, out=of.over_x), 1, out=r[block])
                 if clip < first:
                     continue
                 log_z = z[block].log()  # (slices, D)
                 if log_spatial is not None:
-                    torch.sub(scores.mul_(math.log(2)), log_z.unsqueeze(1), out=log_spatial[clip - first, block])
+                    torch.sub(of.scores.mul_(math.log(2)), log_z.unsqueeze(1), out=log_spatial[clip - first, block])
                 if cross_entropy is not None:
-                    t = free.copy_(maps[clip - first][block])  # (slices, S, D)
+                    t = of.free.copy_(maps[clip - first][block])  # (slices, S, D)
                     total = torch.sum(t, 1, out=teacher_total[clip - first, block])  # (slices, D)
                     torch.sum(log_z.mul_(total), 1, out=cross_entropy[clip - first, block])
-                    cross_entropy[clip - first, block].sub_(t.mul_(scores).sum((1, 2)), alpha=math.log(2))
+                    cross_entropy[clip - first, block].sub_(t.mul_(of.scores).sum((1, 2)), alpha=math.log(2))
             q.div_(z)
             r.div_(z)
             log_u = torch.log_softmax(q * g, 0, out=log_temporal[clip])  # (L, D)
@@ -215,17 +235,17 @@ def _backward(
             # 1/Z goes into these factors, so that e need not be divided.
             by_p, by_x, offset = (tensor.div_(z).unsqueeze(1) for tensor in (d_q, d_r, c.neg_()))  # (L, 1, D)
             for block in space.blocks:
-                x, p, scores, e, free = space.block(store[row, block], kept.projected[clip, block], g)
-                d = torch.addcmul(offset[block], x, by_x[block], out=scores)  # (slices, S, D)
-                d.addcmul_(p, by_p[block]).mul_(e)
+                of = space.block(store[row, block], kept.projected[clip, block], g)
+                d = torch.addcmul(offset[block], of.x, by_x[block], out=of.over_x)  # (slices, S, D)
+                d.addcmul_(of.p, by_p[block]).mul_(of.e)
                 if d_log_w is not None:
-                    d.add_(space.widened(d_log_w[block], free), alpha=factor)
+                    d.add_(space.widened(d_log_w[block], of.free), alpha=factor)
                 # d is the gradient of P g
-                torch.sum(torch.mul(d, p, out=free), 1, out=d_gate_by_slice[block])
-                d.mul_(g).addcmul_(e, by_p[block])  # and now of P
-                torch.ops.aten.tanh_backward.grad_input(d, p, grad_input=free)
-                torch.sum(free, 1, out=d_bias_by_slice[block])
-                d_pre[block] = free
+                torch.sum(torch.mul(d, of.p, out=of.free), 1, out=d_gate_by_slice[block])
+                d.mul_(g).addcmul_(of.e, by_p[block])  # and now of P
+                torch.ops.aten.tanh_backward.grad_input(d, of.p, grad_input=d)
+                torch.sum(d, 1, out=d_bias_by_slice[block])
+                d_pre[block] = d
             d_gate[clip] += d_gate_by_slice.sum(0)
             d_bias += d_bias_by_slice.sum(0)
             if d_weight is not None:

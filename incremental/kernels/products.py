@@ -32,10 +32,19 @@ def product_type(stored: torch.dtype) -> torch.dtype:
     return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
+def packed(weight: Tensor, rows: int) -> Tensor:
+    """`weight` (D_out, D_in) for `tanh_linear` of many tokens (rows, D_in), laid out once as oneDNN would each time."""
+    if weight.dtype in _ONEDNN_TYPES and _has_fused_linear() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+        result: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+        return result
+    return weight
+
+
 def tanh_linear(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """tanh(tokens @ weight.T + bias) in the tokens' type, summed in float32 at least.
 
-    tokens (R, D_in) and weight (D_out, D_in) of one type; bias (D_out,) float32, or float64 with float64 tokens.
+    tokens (R, D_in) and weight (D_out, D_in) of one type, the weight `packed` or not; bias (D_out,) float32, or float64
+    with float64 tokens.
     """
     if tokens.dtype in _ONEDNN_TYPES and _has_fused_linear():
         result: Tensor = torch.ops.mkldnn._linear_pointwise(tokens, weight, bias, "tanh", [], "")

@@ -23,6 +23,8 @@ def test_tanh_linear(dtype, tokens, inner, outer):
     right = torch.tanh(x.double() @ weight.double().t() + bias.double())
     assert found.dtype == dtype
     torch.testing.assert_close(found.double(), right, rtol=0, atol=3 * TOLERANCE[dtype])
+    again = products.tanh_linear(x, products.packed(weight, tokens), bias)
+    torch.testing.assert_close(again.double(), right, rtol=0, atol=3 * TOLERANCE[dtype])
 
 
 @pytest.mark.usefixtures("_operators")
