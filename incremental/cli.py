@@ -78,6 +78,9 @@ def run(
         method = method or str(given.get("method"))
     given |= {name: options[name] for name in RUN_OPTIONS if options[name] is not None}
     assigned = configuration.parse_assignments(assignments)
+    for name in assigned:
+        if options.get(name) is not None:
+            raise InputError(f"{name} is given twice: as --{name.replace('_', '-')} and by --set")
     given |= assigned
     method = assigned.get("method", method)
     if method is None:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import InputError
+
 
 @dataclass(frozen=True)
 class Task:
@@ -85,13 +87,19 @@ class Recalled(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         """The answer of each clip of the batch. (B, ...)"""
-        answer = self.answers[name]
+        answer = self._known(name)
         return answer if self.places is None else answer[self.places]
 
     def where(self, name: str) -> tuple[Tensor, Tensor]:
         """Answers (n, ...) of more clips than these, and places (B,) among them, for what can do without a copy."""
-        answer = self.answers[name]
+        answer = self._known(name)
         return answer, torch.arange(len(answer), device=answer.device) if self.places is None else self.places
+
+    def _known(self, name: str) -> Tensor:
+        if name not in self.answers:
+            has = ", ".join(self.answers) or "nothing: does the method say has_teacher = True?"
+            raise InputError(f"the teacher was not asked for '{name}'; its `recall` gave {has}")
+        return self.answers[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self.answers

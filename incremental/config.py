@@ -64,7 +64,7 @@ class RunConfig:
     """Type in which visual tokens are held and multiplied; "auto": bfloat16 where the device is fast at it."""
     teacher: Literal["once", "each-step"] = "once"
     """Ask the teacher once a task and look its answers up, or ask it in every step (same bits, slower)."""
-    residence_gigabytes: Annotated[float, Field(gt=0)] | None = None
+    residence_gigabytes: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """GiB that features may fill, those beyond being read again for every batch; none: 80% of a card's free memory,
     but on a CPU, where reading again costs little, a batch and a half or 0.25 GiB, whichever is more."""
     cuda_graphs: bool = False
@@ -132,6 +132,8 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
         name, value = name.strip().replace("-", "_"), value.strip()
         if name == "plugins":
             raise InputError("plugins are given by --plugin FILE, not by --set")
+        if name in values:
+            raise InputError(f"--set gives {name} twice")
         values[name] = None if value == "none" and name in by_default_none else value
     return values
 

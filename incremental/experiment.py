@@ -36,7 +36,7 @@ from .metrics import Predictions, percent, summarise, without
 from .randomness import seeded_initialisation
 from .reader import ClipReader
 from .residence import Residence, Visual
-from .rundir import Keeper, RunDirectory
+from .rundir import CONFIG, Keeper, RunDirectory
 from .teacher import SMALLEST_BATCH
 from .trainer import Progress, Trainer, predictions_of
 
@@ -56,7 +56,7 @@ class Problem:
 def load_problem(dataset: str | None, manifest: str | None, classes: str | None) -> Problem:
     """A published benchmark by name, or a user's own manifest, which has no presets."""
     if (dataset is None) == (manifest is None):
-        raise InputError("say what to learn: either --dataset NAME or --manifest FILE")
+        raise InputError("say what to learn: either --dataset NAME or --manifest FILE, and not both")
     if dataset is not None:
         if classes is not None:
             raise InputError("--classes goes with --manifest: a published benchmark has its own class order")
@@ -133,13 +133,16 @@ def load_data(config: RunConfig, problem: Problem) -> Data:
     precision = config.precision if config.precision != "auto" else "bfloat16" if fast else "float32"
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     table = clip_table(config, problem, cached)
+    if config.cuda_graphs and device.type != "cuda":
+        raise InputError(f"cuda_graphs is for NVIDIA cards and this run is on {device}: leave it out")
+    train = table.splits.count("train")
     residence = Residence(
         cache,
         table.ids,
         device=device,
         dtype=dtype,
         visual=VISUAL_OF[config.modality],
-        largest_batch=max(config.batch_size + config.memory_batch_size, SMALLEST_BATCH),
+        largest_batch=max(min(config.batch_size, train) + min(config.memory_batch_size, train), SMALLEST_BATCH),
         gigabytes=config.residence_gigabytes,
     )
     lost = tuple(clip for clip in manifest.clips if clip.id not in held)
@@ -168,6 +171,7 @@ def provenance(config: RunConfig, data: Data) -> dict[str, Any]:
         "clips_sha256": hashlib.sha256("\n".join(data.table.ids).encode()).hexdigest(),
         "clips_missing_from_cache": len(data.lost),
         "sha256": {name: sha256_of(Path(path)) for name, path in files.items() if path},
+        "plugins": {path: sha256_of(Path(path)) for path in config.plugins} or None,
         "tasks": [list(task) for task in data.table.tasks],
         "device": describe_device(data.device),
         "computed_in": str(data.dtype).removeprefix("torch."),
@@ -236,7 +240,9 @@ def place_for(config: RunConfig, settings: Any, out: Path) -> RunDirectory:
 
 
 def places_for_seeds(config: RunConfig, settings: Any, out: Path, seeds: int) -> dict[int, RunDirectory]:
-    """The folder of each of several runs, by seed; finished ones are allowed."""
+    """The folder of each of several runs, by seed; finished ones are allowed. InputError where `out` is one run's."""
+    if (out / CONFIG).is_file():
+        raise InputError(f"{out} holds a single run; choose another --out for several seeds")
     return {
         seed: RunDirectory(out / f"seed-{seed}", as_plain(replace(config, seed=seed), settings))
         for seed in range(config.seed, config.seed + seeds)

@@ -71,6 +71,8 @@ class Row:
     runs: tuple[Path, ...]
     metrics: tuple[Mapping[str, Any], ...]
     config: Mapping[str, Any]
+    repeated: tuple[Path, ...] = ()
+    """Runs that repeat one of these, seed and all; they are left out."""
 
     def figure(self, name: str) -> Spread | None:
         """A figure of metrics.json over the runs."""
@@ -93,18 +95,36 @@ def finished_runs(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+INDIFFERENT = ("teacher", "residence_gigabytes", "cuda_graphs", "checkpoint_seconds")
+"""Fields that change how a run is worked out and not what comes out."""
+
+
 def rows_of(paths: Sequence[Path]) -> list[Row]:
-    """Runs grouped by configuration without its seed, in the order in which they are first met."""
-    groups: dict[str, list[Path]] = {}
-    configs: dict[Path, dict[str, Any]] = {}
+    """Runs grouped by what they are but for the seed, in the order in which they are first met.
+
+    A run that repeats another one, seed and all, must not count twice.
+    """
+    groups: dict[str, dict[int, Path]] = {}
+    repeated: dict[str, list[Path]] = {}
+    configs: dict[str, dict[str, Any]] = {}
     for run in finished_runs(paths):
-        configs[run] = read_json(run / CONFIG)["run"]
-        key = repr({name: value for name, value in configs[run].items() if name != "seed"})
-        groups.setdefault(key, []).append(run)
-    names = row_names([configs[runs[0]] for runs in groups.values()])
+        content = read_json(run / CONFIG)
+        config = {name: value for name, value in content["run"].items() if name not in INDIFFERENT}
+        seed = config.pop("seed")
+        key = repr((config, content["provenance"].get("plugins")))
+        configs.setdefault(key, content["run"])
+        if groups.setdefault(key, {}).setdefault(seed, run) != run:
+            repeated.setdefault(key, []).append(run)
+    names = row_names([{k: v for k, v in config.items() if k not in INDIFFERENT} for config in configs.values()])
     return [
-        Row(name, tuple(runs), tuple(read_json(run / METRICS) for run in runs), configs[runs[0]])
-        for name, runs in zip(names, groups.values(), strict=True)
+        Row(
+            name,
+            tuple(groups[key].values()),
+            tuple(read_json(run / METRICS) for run in groups[key].values()),
+            config,
+            tuple(repeated.get(key, ())),
+        )
+        for name, (key, config) in zip(names, configs.items(), strict=True)
     ]
 
 
@@ -122,17 +142,7 @@ def row_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return names
 
 
-UNPUBLISHED = (
-    "cache",
-    "seed",
-    "device",
-    "precision",
-    "teacher",
-    "residence_gigabytes",
-    "cuda_graphs",
-    "checkpoint_seconds",
-    "plugins",
-)
+UNPUBLISHED = ("cache", "seed", "device", "precision", "plugins", *INDIFFERENT)
 """Fields in which a run may differ from the published setting and still be a rerun of it."""
 
 
@@ -181,6 +191,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         lines.append("Features come from encoders with RANDOM weights: figures say nothing of the published ones.")
     if any(metrics["model_choice"] == "best" for row in rows for metrics in row.metrics):
         lines.append("best epoch: chosen on validation clips of all seen classes, old ones included, as published.")
+    lines += [f"left out, since it repeats a run in the table: {run}" for row in rows for run in row.repeated]
     return lines
 
 

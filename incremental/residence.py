@@ -68,12 +68,17 @@ class ResidencePlan:
 
     def __str__(self) -> str:
         size = f"{self.clips} clips x {self.clip_bytes / 2**20:.1f} MiB"
-        room = f"of {self.budget / 2**30:.1f} GiB allowed"
+        room = f"of {gibibytes(self.budget)} allowed"
         if not self.staging:
-            return f"all {size} stay on the device ({self.clips * self.clip_bytes / 2**30:.2f} GiB {room})"
-        held = (self.resident + self.staging) * self.clip_bytes / 2**30
+            return f"all {size} stay on the device ({gibibytes(self.clips * self.clip_bytes)} {room})"
+        held = gibibytes((self.resident + self.staging) * self.clip_bytes)
         stay = f"{self.resident} of" if self.resident else "none of"
-        return f"{stay} {size} stay on the device, the others are read ahead of use ({held:.2f} GiB {room})"
+        return f"{stay} {size} stay on the device, the others are read ahead of use ({held} {room})"
+
+
+def gibibytes(size: int) -> str:
+    """Bytes as GiB, to three digits."""
+    return f"{max(size, 0) / 2**30:.3g} GiB"
 
 
 def staging_rows(largest_batch: int) -> int:
@@ -89,8 +94,8 @@ def plan_residence(clips: int, clip_bytes: int, budget: int, largest_batch: int)
     resident = budget // clip_bytes - staging
     if resident < 0:
         raise InputError(
-            f"a batch and a half of {largest_batch} clips take {staging * clip_bytes / 2**30:.2f} GiB but only "
-            f"{max(budget, 0) / 2**30:.2f} GiB may be used: lower --batch-size or raise residence_gigabytes"
+            f"a batch and a half of {largest_batch} clips take {gibibytes(staging * clip_bytes)} but only "
+            f"{gibibytes(budget)} may be used for features: lower --batch-size or raise residence_gigabytes"
         )
     return ResidencePlan(clips, clip_bytes, budget, resident, staging)
 

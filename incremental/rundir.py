@@ -39,6 +39,7 @@ UNCHANGED = {
     "cache_fingerprint": "features made in another way",
     "clips_sha256": "another list of clips (the manifest or the cache has changed)",
     "tasks": "other tasks",
+    "plugins": "another version of a plugin",
 }
 """Entries of the provenance that must be as they were for a run to go on, and what to say if they are not."""
 
@@ -100,7 +101,10 @@ class RunDirectory:
         state = self.path / STATE
         if not state.is_file():
             return None
-        return Progress(**torch.load(state, weights_only=True, map_location="cpu"))
+        try:
+            return Progress(**torch.load(state, weights_only=True, map_location="cpu"))
+        except Exception as error:  # whatever bytes that are no state may lead to
+            raise InputError(f"{state} is damaged: delete it to begin the run again") from error
 
     def keep(self, progress: Progress) -> None:
         """Write what the run goes on from; after a task, its weights as well."""

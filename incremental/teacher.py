@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .clips import Clips, Recalled
 from .method import Method
 
@@ -45,7 +46,7 @@ def padded(recall: Recall, clips: Clips) -> dict[str, Tensor]:
         return dict(recall(clips))
     repeat = torch.arange(SMALLEST_BATCH, device=clips.numbers.device) % count
     full = clips.each(lambda tensor: tensor[repeat])
-    return {name: answer[:count] for name, answer in recall(full).items()}
+    return {name: answer[:count] if answer.dim() else answer for name, answer in recall(full).items()}
 
 
 class Answers:
@@ -62,6 +63,12 @@ class Answers:
         done = 0
         for batch in reader.batches(blocks):
             answers = padded(recall, batch)
+            for name, answer in answers.items():
+                if answer.dim() == 0 or len(answer) != len(batch.numbers):
+                    raise InputError(
+                        f"recall's '{name}' must have a row for each of {len(batch.numbers)} clips; its shape is "
+                        f"{tuple(answer.shape)}"
+                    )
             if self.table is None:
                 a_clip = sum(answer[0].numel() * answer.element_size() for answer in answers.values())
                 self.bytes_needed = a_clip * len(clips)

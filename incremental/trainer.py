@@ -250,6 +250,8 @@ class Trainer:
         if teacher is not None:
             clips = teacher.answer(clips)
         terms = self.method.loss(clips)
+        if not isinstance(terms, Mapping):
+            raise InputError(f"method '{self.method.name}': loss must return named terms, not {type(terms).__name__}")
         optimiser.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         optimiser.step()
@@ -283,7 +285,7 @@ class Trainer:
             clips,
             self.config.evaluation_batch_size,
         )
-        return 100.0 * float(right.float().mean())
+        return 100.0 * float(right.double().mean())
 
     def _admit_exemplars(self, context: TaskContext, task: Task) -> None:
         """Choose exemplars of the new classes and cut the old classes' lists to their new share."""

@@ -151,9 +151,36 @@ def test_printing_needs_neither_cache_nor_out_and_makes_nothing(tmp_path: Path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_several_seeds_do_not_go_into_the_folder_of_one_run(made: Made, tmp_path: Path):
+    done(*run_words(made, tmp_path / "one", "fine-tuning"))
+    words = run_words(made, tmp_path / "one", "fine-tuning")
+    assert "holds a single run; choose another --out" in mistake(*words, "--seeds", "2")
+    assert not (tmp_path / "one" / "seed-0").exists()
+
+
+def test_a_loss_that_is_no_mapping_is_told_in_one_line(made: Made, tmp_path: Path):
+    plugin = tmp_path / "bare.py"
+    plugin.write_text(
+        "from avcil.incremental import Method\n"
+        "class Bare(Method):\n"
+        "    name = 'bare'\n"
+        "    def loss(self, clips):\n"
+        "        return self.heads(clips).logits.sum()\n"
+    )
+    result = call(*run_words(made, tmp_path / "out", "bare"), "--plugin", plugin)
+    assert result.exit_code == 2
+    assert "error: method 'bare': loss must return named terms, not Tensor\n" in result.stderr
+
+
 def test_an_option_can_also_be_set(tmp_path: Path):
-    config = printed("--dataset", "ave", "--set", "method=lwf", "--set", "epochs=3", "--epochs", "9")
+    config = printed("--dataset", "ave", "--set", "method=lwf", "--set", "epochs=3")
     assert (config["method"], config["epochs"]) == ("lwf", 3)
+
+
+def test_a_value_given_twice_is_refused(tmp_path: Path):
+    words = "run", "--print-config", "--method", "lwf", "--dataset", "ave", "--set", "epochs=3"
+    assert "epochs is given twice: as --epochs and by --set" in mistake(*words, "--epochs", "9")
+    assert "--set gives epochs twice" in mistake(*words, "--set", "epochs=9")
 
 
 # ----------------------------------------------------------------------------------- show, table and methods

@@ -1,6 +1,8 @@
 """Tasks as ranges of classes, clips by number, and the exemplar memory's quotas."""
 
+import pytest
 import torch
+from avcil.errors import InputError
 from avcil.incremental.clips import Clips, ClipTable, ExemplarMemory, Recalled, Task
 from avcil.tests.incremental import plain_methods
 from hypothesis import given
@@ -114,3 +116,23 @@ def test_the_memory_is_the_plain_one_and_never_too_large(size: int, tasks: list[
         assert {label: [str(clip) for clip in chosen] for label, chosen in memory.chosen.items()} == held
         assert len(memory.clips) <= size
         assert list(memory.chosen) == sorted(memory.chosen)
+
+
+def test_answers_are_gathered_when_they_are_asked_for():
+    answers = {"logits": torch.arange(8.0).view(4, 2)}
+    recalled = Recalled(answers, torch.tensor([3, 0]))
+    assert recalled["logits"].tolist() == [[6, 7], [0, 1]]
+    table, places = recalled.where("logits")
+    assert table is answers["logits"]
+    assert places.tolist() == [3, 0]
+    alone = Recalled(answers)
+    assert alone["logits"] is answers["logits"]
+    assert alone.where("logits")[1].tolist() == [0, 1, 2, 3]
+    assert ("logits" in recalled, "maps" in recalled, list(recalled)) == (True, False, ["logits"])
+
+
+def test_an_answer_that_was_not_asked_for_is_named_in_one_line():
+    with pytest.raises(InputError, match="not asked for 'maps'; its `recall` gave logits"):
+        Recalled({"logits": torch.zeros(1, 2)})["maps"]
+    with pytest.raises(InputError, match="has_teacher = True"):
+        Recalled({}).where("logits")

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from avcil.incremental import graphs, trainer
+from avcil.errors import InputError
+from avcil.incremental import graphs
 from avcil.incremental.clips import Clips
 from avcil.incremental.graphs import EAGER_STEPS, CapturedStep, Terms
 from avcil.incremental.methods import find_method
@@ -87,9 +88,10 @@ def test_captured_runs_are_the_same_to_the_bit(
     assert synthetic.differing(tmp_path / "one by one", tmp_path / "captured") == []
 
 
-def test_steps_are_captured_on_a_card_alone(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(trainer, "CapturedStep", lambda *given: pytest.fail("captured on a CPU"))
-    synthetic.run(made, "fine-tuning", tmp_path / "out", cuda_graphs=True)
+def test_captures_are_for_cards_alone(made: Made, tmp_path: Path):
+    with pytest.raises(InputError, match="cuda_graphs is for NVIDIA cards and this run is on cpu"):
+        synthetic.run(made, "fine-tuning", tmp_path / "out", cuda_graphs=True)
+    assert not (tmp_path / "out").exists()
 
 
 class EverythingThere(TorchDispatchMode):

@@ -118,6 +118,24 @@ def test_a_run_named_twice_counts_once(tmp_path: Path):
     assert [len(row.runs) for row in rows_of([run, tmp_path, run])] == [1]
 
 
+def test_a_run_that_repeats_another_does_not_count_twice(tmp_path: Path):
+    """Whichever way it was worked out; and the reader is told."""
+    first = write(tmp_path / "a", seed=0, mean_accuracy=60.0, teacher="once")
+    again = write(tmp_path / "b", seed=0, mean_accuracy=60.0, teacher="each-step", residence_gigabytes=1.0)
+    other = write(tmp_path / "c", seed=1, mean_accuracy=70.0, teacher="once")
+    (row,) = rows_of([first, again, other])
+    assert (row.name, row.runs, row.repeated) == ("x", (first, other), (again,))
+    assert f"left out, since it repeats a run in the table: {again}" in notes([row])
+
+
+def test_runs_of_two_versions_of_a_plugin_are_two_lines(tmp_path: Path):
+    runs = [write(tmp_path / name) for name in ("a", "b")]
+    for run, digest in zip(runs, ("1", "2"), strict=True):
+        content = json.loads((run / "config.json").read_text())
+        (run / "config.json").write_text(json.dumps(content | {"provenance": {"plugins": {"own.py": digest}}}))
+    assert [row.runs for row in rows_of(runs)] == [(runs[0],), (runs[1],)]
+
+
 def test_lines_come_in_the_order_in_which_runs_are_given(tmp_path: Path):
     first, second = write(tmp_path / "z", "b"), write(tmp_path / "a", "a")
     assert [row.name for row in rows_of([first, second])] == ["b", "a"]

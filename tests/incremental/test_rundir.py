@@ -95,6 +95,7 @@ def test_a_config_file_that_is_none_is_refused_in_one_line(tmp_path: Path, conte
         ({"cache_fingerprint": "g"}, "features made in another way"),
         ({"clips_sha256": "d"}, "another list of clips"),
         ({"tasks": [["a"], ["b"]]}, "other tasks"),
+        ({"plugins": {"/own.py": "0" * 64}}, "another version of a plugin"),
     ],
 )
 def test_a_run_does_not_go_on_with_other_inputs(tmp_path: Path, changed: dict[str, Any], words: str):
@@ -108,6 +109,16 @@ def test_a_run_does_not_go_on_with_other_inputs(tmp_path: Path, changed: dict[st
 
 
 # ------------------------------------------------------------------------------------ half-written and lost
+
+
+@pytest.mark.parametrize("content", [b"junk", b"", b"PK\x03\x04 no archive"])
+def test_a_damaged_state_is_named_in_one_line(tmp_path: Path, content: bytes):
+    directory = begun(tmp_path)
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        directory.progress()
+    assert f"{tmp_path / 'state.pt'} is damaged: delete it" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_what_a_killed_writer_left_is_passed_over(tmp_path: Path):

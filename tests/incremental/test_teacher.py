@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from avcil.errors import InputError
 from avcil.incremental import Clips, trainer
 from avcil.incremental import teacher as room
 from avcil.incremental.experiment import run_once
@@ -74,6 +75,13 @@ def test_answers_are_kept_where_they_fit_and_asked_again_where_not(budget: int, 
         (batch,) = ByNumber().batches([torch.tensor(wanted)])
         assert answers.of(batch)["value"].tolist() == [clip + 0.5 for clip in wanted]
     assert bool(asked) != kept
+
+
+@pytest.mark.parametrize("answer", [torch.tensor(1.0), torch.zeros(2, 5)])
+def test_answers_without_a_row_a_clip_are_refused(answer: Tensor):
+    clips = torch.arange(3 + SMALLEST_BATCH)
+    with pytest.raises(InputError, match="recall's 'odd' must have a row for each of 19 clips"):
+        Answers(lambda clips: {"odd": answer}, ByNumber(), clips, batch_size=100, total=100, budget=10**6)
 
 
 # ---------------------------------------------------------------------------------------------- whole runs
