@@ -23,6 +23,7 @@ class RunProgress:
         self.epochs = epochs
         self.tasks = tasks
         self.seed: int | None = None
+        self.seen: set[int | None] = set()
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -45,19 +46,30 @@ class RunProgress:
 
     def report(self, progress: trainer.Progress) -> None:
         """Called after every epoch, and once more with epoch 0 after every task."""
+        if self.seed not in self.seen:
+            self.seen.add(self.seed)
+            if len(progress.history) > 1:
+                self._say(f"going on after {len(progress.history) - 1} epochs of an earlier sitting")
         if progress.epoch:
             done = (progress.task - 1) * self.epochs + progress.epoch
             accuracy = progress.history[-1].get("validation_accuracy")
             shown = "" if accuracy is None else f", validation {accuracy:.1f}%"
-            name = "" if self.seed is None else f"seed {self.seed}, "
-            self.bar.update(self.total, completed=done, description=f"{name}task {progress.task}/{self.tasks}{shown}")
+            description = f"{self._name}task {progress.task}/{self.tasks}{shown}"
+            self.bar.update(self.total, completed=done, description=description)
             return
         clips, scores = progress.predictions[-1]
-        name = "" if self.seed is None else f"seed {self.seed}, "
-        line = (
-            f"{name}task {progress.task - 1}/{self.tasks}: epoch {progress.chosen_epochs[-1]} chosen, "
+        self._say(
+            f"task {progress.task - 1}/{self.tasks}: epoch {progress.chosen_epochs[-1]} chosen, "
             f"tested on {len(clips)} clips of {scores.shape[1]} classes, {progress.seconds:.1f} s so far"
         )
+
+    @property
+    def _name(self) -> str:
+        return "" if self.seed is None else f"seed {self.seed}, "
+
+    def _say(self, words: str) -> None:
+        """A line above the bar."""
+        line = self._name + words
         if self.bar.disable:
             click.echo(line)
         else:

@@ -41,3 +41,14 @@ def test_without_validation_none_is_shown(monkeypatch: pytest.MonkeyPatch):
     progress = RunProgress(epochs=10, tasks=3)
     progress.report(Progress(task=1, epoch=3, history=[{"loss": 1.0}]))
     assert progress.bar.tasks[0].description == "task 1/3"
+
+
+def test_a_run_that_goes_on_says_so_once_a_seed(capsys: pytest.CaptureFixture[str]):
+    later = Progress(task=2, epoch=3, history=[{}] * 8)
+    with RunProgress(epochs=5, tasks=3) as progress:
+        for seed in (0, 1):
+            progress.report_seed(seed, later)
+            progress.report_seed(seed, later)
+        progress.report_seed(2, Progress(task=1, epoch=1, history=[{}]))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"seed {seed}, going on after 7 epochs of an earlier sitting" for seed in (0, 1)]
