@@ -136,13 +136,14 @@ def load_data(config: RunConfig, problem: Problem) -> Data:
     if config.cuda_graphs and device.type != "cuda":
         raise InputError(f"cuda_graphs is for NVIDIA cards and this run is on {device}: leave it out")
     train = table.splits.count("train")
+    replayed = min(config.memory_batch_size, config.memory_size, train)
     residence = Residence(
         cache,
         table.ids,
         device=device,
         dtype=dtype,
         visual=VISUAL_OF[config.modality],
-        largest_batch=max(min(config.batch_size, train) + min(config.memory_batch_size, train), SMALLEST_BATCH),
+        largest_batch=max(min(config.batch_size, train) + replayed, SMALLEST_BATCH),
         gigabytes=config.residence_gigabytes,
     )
     lost = tuple(clip for clip in manifest.clips if clip.id not in held)
