@@ -29,6 +29,14 @@ PARTS = {
 """Rows of Tables 3 and 8 beside the whole of AV-CIL."""
 
 
+def run_words(demo: Path, cache: Path, seeds: int, epochs: int, learning_rate: float) -> list[str]:
+    """`avcil-incr run` on the demo's clips, but for the method and where the results go."""
+    data = demo / "data"
+    words = ["run", *COMMON, "--manifest", data / "manifest.csv", "--classes", data / "classes.csv", "--cache", cache]
+    words += ["--seeds", seeds, "--epochs", epochs, "--set", f"learning_rate={learning_rate}"]
+    return [str(word) for word in words]
+
+
 @click.command()
 @click.option("--demo", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path("build/demo"))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("build/tables"))
@@ -37,13 +45,11 @@ PARTS = {
 @click.option("--learning-rate", default=0.003, show_default=True)
 def main(demo: Path, out: Path, seeds: int, epochs: int, learning_rate: float) -> None:
     """Run what is not there yet, then print the tables."""
-    data = ["--manifest", str(demo / "data/manifest.csv"), "--classes", str(demo / "data/classes.csv")]
-    data += ["--cache", str(demo / "cache"), "--seeds", str(seeds), "--epochs", str(epochs)]
-    data += ["--set", f"learning_rate={learning_rate}"]
+    data = run_words(demo, demo / "cache", seeds, epochs, learning_rate)
 
     def run(folder: Path, *words: str) -> None:
         if not all((folder / f"seed-{seed}" / "metrics.json").is_file() for seed in range(seeds)):
-            avcil_incr(["run", *COMMON, *data, "--out", str(folder), *words], standalone_mode=False)
+            avcil_incr([*data, "--out", str(folder), *words], standalone_mode=False)
 
     for method in METHODS:
         run(out / "audio-visual" / method, "--method", method)

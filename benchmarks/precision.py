@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from avcil.benchmarks.demo_tables import COMMON
+from avcil.benchmarks.demo_tables import run_words
 from avcil.cache import CacheWriter, FeatureCache, Fingerprint
 from avcil.extract.cli import main as avcil_extract
 from avcil.incremental.cli import main as avcil_incr
@@ -58,10 +58,9 @@ def main(demo: Path, out: Path, seeds: int, epochs: int, learning_rate: float) -
     for stored in STORED:
         for computed in COMPUTED:
             folder = out / "runs" / f"{stored}-{computed}"
-            words = ["run", "--method", "av-cil", *COMMON, "--seeds", str(seeds), "--epochs", str(epochs)]
-            words += ["--manifest", str(demo / "data/manifest.csv"), "--classes", str(demo / "data/classes.csv")]
-            words += ["--set", f"learning_rate={learning_rate}", "--set", f"precision={computed}"]
-            avcil_incr([*words, "--cache", str(caches[stored]), "--out", str(folder)], standalone_mode=False)
+            words = run_words(demo, caches[stored], seeds, epochs, learning_rate)
+            words += ["--method", "av-cil", "--precision", computed, "--out", str(folder)]
+            avcil_incr(words, standalone_mode=False)
             (row,) = rows_of([folder])
             found[stored, computed] = list(row.metrics)
     reference = found["float32", "float32"]

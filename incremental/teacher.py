@@ -40,13 +40,20 @@ def even_blocks(clips: Tensor, size: int) -> list[Tensor]:
 
 
 def padded(recall: Recall, clips: Clips) -> dict[str, Tensor]:
-    """`recall` of clips, padded to the smallest batch that rounds as all larger ones do."""
+    """`recall` of clips, padded to the smallest batch that rounds as all larger ones do. InputError for an answer
+    without a row a clip."""
     count = len(clips.numbers)
-    if count >= SMALLEST_BATCH:
-        return dict(recall(clips))
-    repeat = torch.arange(SMALLEST_BATCH, device=clips.numbers.device) % count
-    full = clips.each(lambda tensor: tensor[repeat])
-    return {name: answer[:count] if answer.dim() else answer for name, answer in recall(full).items()}
+    if count < SMALLEST_BATCH:
+        repeat = torch.arange(SMALLEST_BATCH, device=clips.numbers.device) % count
+        clips = clips.each(lambda tensor: tensor[repeat])
+    answers = recall(clips)
+    for name, answer in answers.items():
+        if answer.dim() == 0 or len(answer) != len(clips.numbers):
+            raise InputError(
+                f"recall's '{name}' must have a row for each of {len(clips.numbers)} clips; its shape is "
+                f"{tuple(answer.shape)}"
+            )
+    return {name: answer[:count] for name, answer in answers.items()}
 
 
 class Answers:
@@ -63,12 +70,6 @@ class Answers:
         done = 0
         for batch in reader.batches(blocks):
             answers = padded(recall, batch)
-            for name, answer in answers.items():
-                if answer.dim() == 0 or len(answer) != len(batch.numbers):
-                    raise InputError(
-                        f"recall's '{name}' must have a row for each of {len(batch.numbers)} clips; its shape is "
-                        f"{tuple(answer.shape)}"
-                    )
             if self.table is None:
                 a_clip = sum(answer[0].numel() * answer.element_size() for answer in answers.values())
                 self.bytes_needed = a_clip * len(clips)
