@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 import torch
 from avcil.cache import CacheWriter, FeatureCache, Features, Fingerprint, bytes_per_clip
-from avcil.cache.transfer import usable_cores
+from avcil.threads import usable_cores
 from rich.console import Console
 from rich.table import Table
 

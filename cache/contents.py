@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .durable import PART_SUFFIX, read_json, write_json
+from ..files import PART_SUFFIX, read_json, write_json
 from .fingerprint import Fingerprint
 from .layout import FORMAT_VERSION, ShardRecord, read_record
 

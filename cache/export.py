@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..files import PART_SUFFIX, sync_directory
 from .contents import DESCRIPTION
-from .durable import PART_SUFFIX, sync_directory
 
 if TYPE_CHECKING:
     from .reader import FeatureCache

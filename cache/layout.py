@@ -22,7 +22,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ..errors import InputError
-from .durable import read_json
+from ..files import read_json
 from .storage import StorageType
 
 SHARD_FORMAT = "avcil-shard"

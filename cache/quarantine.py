@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import InputError
-from .durable import read_json, write_json
+from ..files import read_json, write_json
 
 QUARANTINE = "quarantine.json"
 

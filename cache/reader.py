@@ -10,13 +10,14 @@ from typing import NamedTuple
 import torch
 
 from ..errors import InputError
+from ..threads import usable_cores
 from .contents import Contents, scan
 from .export import export
 from .fingerprint import Fingerprint
 from .layout import ShardRecord
 from .quarantine import read_quarantine
 from .storage import storage_type
-from .transfer import Wanted, pieces_of, transfer, usable_cores
+from .transfer import Wanted, pieces_of, transfer
 from .verify import VerifyReport, verify
 
 MOST_THREADS = 8

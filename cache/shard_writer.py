@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from .durable import PART_SUFFIX, rename_durably, sha256_of, write_json
+from ..files import PART_SUFFIX, rename_durably, sha256_of, write_json
 from .layout import FEATURES, Place, ShardRecord, create_empty_shard
 from .storage import Array, StorageType, bytes_per_clip, to_stored
 

@@ -52,11 +52,6 @@ class Scratch(threading.local):
         return self._buffers[key]
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def pieces_of(wanted: dict[str, list[Wanted]], shards: dict[str, tuple[Path, ShardRecord]]) -> list[Piece]:
     """Cut what is wanted of each shard, by name, into pieces for the readers, each in the file's order."""
     pieces: list[Piece] = []

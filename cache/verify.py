@@ -14,11 +14,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from ..files import sha256_of
+from ..threads import usable_cores
 from .contents import SHARDS, Contents, scan
-from .durable import sha256_of
 from .layout import FORMAT_VERSION, SHARD_FORMAT, Place, ShardRecord
 from .storage import all_finite
-from .transfer import usable_cores
 
 MOST_THREADS = 4
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..files import sync_directory
 from .contents import DESCRIPTION, SHARDS, Contents, Description, read_description, scan, write_description
-from .durable import sync_directory
 from .fingerprint import Fingerprint
 from .layout import ShardRecord
 from .quarantine import Quarantine

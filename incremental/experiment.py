@@ -16,9 +16,9 @@ import torch
 
 from .. import __version__
 from ..cache import FeatureCache
-from ..cache.durable import sha256_of
 from ..devices import choose_device, describe_device, multiplies_bfloat16_fast
 from ..errors import InputError
+from ..files import sha256_of
 from ..manifests import (
     Clip,
     Manifest,

@@ -12,8 +12,8 @@ from rich import box
 from rich.table import Table
 from scipy import stats
 
-from ..cache.durable import read_json
 from ..errors import InputError
+from ..files import read_json
 from ..manifests import published, published_names
 from .config import as_plain, configure
 from .methods import find_method

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .kernels.team import workers
+from ..threads import workers
 
 RESIDENT_ON_CPU = 256 * 2**20
 """Bytes of features that a CPU run holds where it was not told how many, if what streaming needs is not more."""

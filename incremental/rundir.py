@@ -25,8 +25,8 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from ..cache.durable import PART_SUFFIX, read_json, write_json
 from ..errors import InputError
+from ..files import PART_SUFFIX, read_json, write_json
 from .clips import ClipTable
 from .metrics import class_accuracies, confusion_matrix
 from .trainer import Progress, predictions_of

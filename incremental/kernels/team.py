@@ -8,12 +8,13 @@ threads do run side by side.
 
 import functools
 import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+
+from ...threads import workers
 
 T = TypeVar("T")
 
@@ -46,23 +47,6 @@ def share(work: Callable[[range], T], count: int) -> list[T]:
 @functools.lru_cache(maxsize=1)
 def _team(threads: int, members: int) -> ThreadPoolExecutor:
     return workers(members, threads // members, "attention")
-
-
-def workers(count: int, threads_each: int, name: str) -> ThreadPoolExecutor:
-    """`count` threads in whose operations PyTorch uses `threads_each` threads; the caller's own number stays."""
-    everyone = threading.Barrier(count)
-    own = torch.get_num_threads()
-
-    def limit() -> None:
-        torch.get_num_threads()  # a thread's first question sets its number to the common one: ask before setting
-        torch.set_num_threads(threads_each)
-        everyone.wait()
-
-    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
-    for started in [pool.submit(limit) for _ in range(count)]:
-        started.result()
-    torch.set_num_threads(own)  # each thread has its own number, but the last one set is what new threads take
-    return pool
 
 
 # A forked child has the team's object and none of its threads.

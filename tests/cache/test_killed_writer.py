@@ -16,7 +16,8 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from avcil.cache import CacheWriter, Fingerprint
-from avcil.cache import durable, shard_writer
+from avcil import files
+from avcil.cache import shard_writer
 
 directory, moment, facts, npz = Path(sys.argv[1]), sys.argv[2], eval(sys.argv[3]), np.load(sys.argv[4])
 ids = [f"clip{number}" for number in range(8)]
@@ -33,7 +34,7 @@ with CacheWriter(directory, Fingerprint(facts)) as cache:
     elif moment == "between shard and record":
         shard_writer.write_json = wait
     elif moment == "before the record's name":
-        durable.rename_durably = wait
+        files.rename_durably = wait
     with cache.shard("shard-1", ids[4:], npz["visual"].shape[1:], npz["audio"].shape[1:]) as shard:
         for index in range(4):
             shard.put(index, npz["visual"][4 + index], npz["audio"][4 + index])

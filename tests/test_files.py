@@ -4,27 +4,26 @@ import os
 import stat
 
 import pytest
-from avcil.cache import durable
+from avcil import files
 from avcil.errors import InputError
-
-from .conftest import one_line
+from avcil.tests.cache.conftest import one_line
 
 
 def test_json_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "x.json"
-    durable.write_json(path, {"a": "é", "b": [1, 2]})
+    files.write_json(path, {"a": "é", "b": [1, 2]})
     assert json.loads(path.read_text(encoding="utf-8")) == {"a": "é", "b": [1, 2]}
     with pytest.raises(ValueError, match="JSON"):
-        durable.write_json(path, {"a": float("nan")})
-    assert durable.read_json(path) == {"a": "é", "b": [1, 2]}
+        files.write_json(path, {"a": float("nan")})
+    assert files.read_json(path) == {"a": "é", "b": [1, 2]}
 
     def fail(source, target) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(durable, "rename_durably", fail)
+    monkeypatch.setattr(files, "rename_durably", fail)
     with pytest.raises(KeyboardInterrupt):
-        durable.write_json(path, {"a": 2})
-    assert durable.read_json(path) == {"a": "é", "b": [1, 2]}
+        files.write_json(path, {"a": 2})
+    assert files.read_json(path) == {"a": "é", "b": [1, 2]}
 
 
 def test_bytes_are_synced_before_the_rename_and_the_folder_after(tmp_path, monkeypatch):
@@ -42,20 +41,20 @@ def test_bytes_are_synced_before_the_rename_and_the_folder_after(tmp_path, monke
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(type(tmp_path), "replace", replace)
-    durable.write_json(tmp_path / "x.json", {})
+    files.write_json(tmp_path / "x.json", {})
     assert events == ["data", "name", "folder"]
 
 
 def test_hash_is_that_of_the_bytes(tmp_path):
     (tmp_path / "x").write_bytes(b"abc" * 1000)
-    assert durable.sha256_of(tmp_path / "x") == hashlib.sha256(b"abc" * 1000).hexdigest()
+    assert files.sha256_of(tmp_path / "x") == hashlib.sha256(b"abc" * 1000).hexdigest()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
 def test_what_is_no_json_is_said_in_one_line(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(InputError) as error:
-        durable.read_json(tmp_path / "x.json")
+        files.read_json(tmp_path / "x.json")
     assert f"{tmp_path / 'x.json'} cannot be read as JSON" in one_line(error)
     with pytest.raises(InputError, match="No such file"):
-        durable.read_json(tmp_path / "absent.json")
+        files.read_json(tmp_path / "absent.json")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from .errors import InputError
 
 PART_SUFFIX = ".part"  # a name that ends so is never data, only what a killed writer left behind
 

@@ -1,0 +1,7 @@
+"""Finds the packages: the repository root is `avcil`, which no setting in pyproject.toml can say of found ones."""
+
+from setuptools import find_packages, setup
+
+NOT_INSTALLED = ("build*", "benchmarks*", "docs*", "tests*")
+
+setup(packages=["avcil", *(f"avcil.{found}" for found in find_packages(exclude=NOT_INSTALLED))])
