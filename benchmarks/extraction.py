@@ -26,13 +26,13 @@ from avcil.cache import CacheWriter
 from avcil.devices import describe_device
 from avcil.extract import assembly
 from avcil.extract.config import AUDIO_ENCODER, VIDEO_ENCODER, ExtractionConfig, Precision
-from avcil.extract.decode import read_clip
-from avcil.extract.frames import decoders_for
+from avcil.extract.decoding.decode import read_clip
+from avcil.extract.decoding.frames import decoders_for
+from avcil.extract.decoding.workers import DecodingPool, Job
 from avcil.extract.pipeline import BatchEncoder, Encoders, Pace, extract
-from avcil.extract.preparation import PreparedClip
-from avcil.extract.recipes import ClipPreparation, recipe
+from avcil.extract.preparation.encoder_input import PreparedClip
+from avcil.extract.preparation.recipes import ClipPreparation, recipe
 from avcil.extract.selection import shard_plans
-from avcil.extract.workers import DecodingPool, Job
 from avcil.manifests import Clip
 from rich.console import Console
 from rich.table import Table

@@ -2,12 +2,12 @@
 
     files -> children that decode and prepare -> frozen encoders -> shards, written by a thread of their own
 
-`recipes`, `preparation`         what is taken from a clip, and what the encoders get of it
-`frame_index`, `frames`, `jpeg`, `sound`, `decode`   files, in the children only
-`workers`, `child`               the children: killed at a deadline, replaced when they die
-`encoders`                       frozen models; one file a family
-`selection`, `pipeline`, `sink`  which shards, how they are made, who writes them
-`run`, `plan`, `look`, `released`, `cli`   the commands
+`decoding/`      frames and sound of a file, in child processes that are killed at a deadline
+`preparation/`   recipes: what is taken from a clip, and what the encoders get of it
+`encoders/`      frozen models; one file a family
+`released/`      the authors' feature files, read without unpickling
+`selection`, `pipeline`, `sink`                      which shards, how they are made, who writes them
+`config`, `assembly`, `run`, `plan`, `inspect`, `cli`   what a user chooses, and the commands
 
 This file imports nothing: the children come through here and have to stay light.
 """

@@ -17,7 +17,7 @@ from ..errors import unknown
 from .config import ExtractionConfig
 from .encoders import load_audio_encoder, load_visual_encoder
 from .pipeline import Encoders
-from .recipes import ClipPreparation, Recipe
+from .preparation.recipes import ClipPreparation, Recipe
 
 PRECISIONS = ("float32", "bfloat16")
 LIBRARIES = ("torch", "transformers", "numpy", "pillow", "av", "decord", "soxr", "h5py")

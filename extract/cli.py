@@ -158,7 +158,7 @@ def plan(**choices: Any) -> None:
 @with_options(CLIP_OPTIONS)
 def status(cache: Path, dataset: str | None, manifest: Path | None, classes: Path | None) -> None:
     """Say what a cache holds and what made it; with a list of clips, how much of it is there."""
-    from .look import status_lines
+    from .inspect import status_lines
 
     for line in status_lines(cache, dataset, manifest, classes):
         click.echo(line)
@@ -168,7 +168,7 @@ def status(cache: Path, dataset: str | None, manifest: Path | None, classes: Pat
 @click.option("--cache", type=Folder, required=True, help="Folder of the feature cache.")
 def verify(cache: Path) -> None:
     """Check a cache: the hash of each shard, then the checksum and finiteness of each clip. Status 1 if any is bad."""
-    from .look import verified
+    from .inspect import verified
 
     good, lines = verified(cache, _console())
     for line in lines:
@@ -185,7 +185,7 @@ def export(
     cache: Path, out: Path, dtype: str | None, dataset: str | None, manifest: Path | None, classes: Path | None
 ) -> None:
     """Write features as plain numpy files; of the clips of a list only, in its order, if one is given."""
-    from .look import exported
+    from .inspect import exported
 
     for line in exported(cache, out, dtype, dataset, manifest, classes):
         click.echo(line)
@@ -211,7 +211,7 @@ def import_released(
     Nothing in them is ever run: pickles are read for plain numpy arrays only.
     """
     from .clips import manifest_of
-    from .released import import_released as bring_in
+    from .released.importing import import_released as bring_in
 
     clips, _ = manifest_of(dataset, manifest, classes)
     report = bring_in(clips, features, cache, storage=store, shard_size=shard_size, console=_console())

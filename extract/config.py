@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ..errors import InputError, unknown
-from .recipes import RECIPE_NAMES
+from .preparation.recipes import RECIPE_NAMES
 
 # encoders.DEFAULT_VIDEO_ENCODER and DEFAULT_AUDIO_ENCODER, which are not imported for their weight (a test compares).
 VIDEO_ENCODER = "MCG-NJU/videomae-base"

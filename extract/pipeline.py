@@ -14,12 +14,12 @@ from torch import Tensor
 
 from ..cache import CacheWriter
 from ..errors import InputError
+from .decoding.workers import READER, DecodingPool
 from .encoders import AudioEncoder, VisualEncoder
-from .preparation import PreparedClip
-from .recipes import ClipPreparation
+from .preparation.encoder_input import PreparedClip
+from .preparation.recipes import ClipPreparation
 from .selection import ShardPlan
 from .sink import ShardSink
-from .workers import READER, DecodingPool
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from ..errors import InputError
 from . import assembly
 from .clips import in_words, limited, locate
 from .config import ExtractionConfig
+from .decoding.workers import DecodingPool, Job
 from .pipeline import BatchEncoder, Encoders, Pace
-from .preparation import PreparedClip
+from .preparation.encoder_input import PreparedClip
+from .preparation.recipes import ClipPreparation, recipe
 from .progress import in_words as duration
-from .recipes import ClipPreparation, recipe
 from .run import clips_of, pace_of
 from .selection import shard_plans
-from .workers import DecodingPool, Job
 
 SAMPLE = 8
 

@@ -13,9 +13,9 @@ from . import assembly
 from .clips import in_words, limited, locate
 from .config import ExtractionConfig
 from .pipeline import Encoders, Pace, Tally, extract
+from .preparation.recipes import recipe
 from .progress import ExtractionProgress
 from .progress import in_words as duration
-from .recipes import recipe
 from .selection import ShardPlan, shard_plans
 
 MISSING = "missing.csv"

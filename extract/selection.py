@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..manifests import Clip
-from .workers import Job
+from .decoding.workers import Job
 
 
 @dataclass(frozen=True)

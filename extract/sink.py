@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..cache import CacheWriter, NotStorable, ShardWriter
 from ..errors import InputError
-from .faults import NOT_FINITE
+from .decoding.faults import NOT_FINITE
 from .selection import ShardPlan
 
 WAIT_SECONDS = 0.2  # how soon a waiting producer sees that the thread has failed

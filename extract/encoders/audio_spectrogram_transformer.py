@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 from transformers import ASTConfig, ASTModel
 
-from ..preparation import AudioPreparation
+from ..preparation.encoder_input import AudioPreparation
 from .configuration import build_config, facts
 from .family import Family, Settings, computing, title
 from .processor import audio_preparation

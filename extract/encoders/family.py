@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from ..preparation import AudioPreparation, VisualPreparation
+from ..preparation.encoder_input import AudioPreparation, VisualPreparation
 from .source import Source
 
 Precision = Literal["float32", "bfloat16"]

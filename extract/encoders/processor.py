@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InputError
-from ..preparation import AudioPreparation, VisualPreparation
+from ..preparation.encoder_input import AudioPreparation, VisualPreparation
 
 # PIL's filters by the numbers that preprocessor_config.json uses.
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}

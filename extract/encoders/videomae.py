@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import VideoMAEConfig, VideoMAEModel
 
 from ...errors import InputError
-from ..preparation import VisualPreparation
+from ..preparation.encoder_input import VisualPreparation
 from .configuration import build_config, facts, pair
 from .family import Family, Settings, computing, title
 from .processor import visual_preparation

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import ViTConfig, ViTModel
 
 from ...errors import InputError
-from ..preparation import AudioPreparation
+from ..preparation.encoder_input import AudioPreparation
 from .configuration import build_config, facts, pair
 from .family import Family, Settings, computing, title
 from .processor import audio_preparation

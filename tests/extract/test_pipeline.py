@@ -10,10 +10,10 @@ import pytest
 import torch
 from avcil.cache import CacheWriter, FeatureCache, Fingerprint
 from avcil.errors import InputError
-from avcil.extract.frames import decoders_for
+from avcil.extract.decoding.frames import decoders_for
 from avcil.extract.pipeline import Encoders, Pace, extract
-from avcil.extract.preparation import AudioPreparation, VisualPreparation
-from avcil.extract.recipes import ClipPreparation, recipe
+from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation
+from avcil.extract.preparation.recipes import ClipPreparation, recipe
 from avcil.extract.selection import shard_plans
 from avcil.manifests import Clip
 
@@ -25,8 +25,8 @@ PLAN = ClipPreparation.of(recipe("audiomae"), VISUAL, AUDIO)
 READER = """
 import os, time
 import numpy as np
-from avcil.extract.faults import ClipError
-from avcil.extract.preparation import PreparedClip
+from avcil.extract.decoding.faults import ClipError
+from avcil.extract.preparation.encoder_input import PreparedClip
 
 def read(path, preparation, decoder):
     number = int(path.stem)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from avcil.cache import CacheWriter, FeatureCache, Fingerprint
 from avcil.errors import InputError
+from avcil.extract.decoding.workers import Job
 from avcil.extract.selection import ShardPlan
 from avcil.extract.sink import ShardSink
-from avcil.extract.workers import Job
 
 SHAPES = ((2, 3, 4), (4,))
 

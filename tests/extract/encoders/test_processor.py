@@ -3,7 +3,7 @@
 import pytest
 from avcil.errors import InputError
 from avcil.extract.encoders.processor import audio_preparation, visual_preparation
-from avcil.extract.preparation import AudioPreparation, VisualPreparation
+from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation
 
 NEW = {
     "crop_size": {"height": 224, "width": 224},

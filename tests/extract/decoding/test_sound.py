@@ -3,12 +3,12 @@
 import av
 import numpy as np
 import pytest
-from avcil.extract.faults import ClipError
-from avcil.extract.preparation import AudioPreparation
-from avcil.extract.recipes import recipe
-from avcil.extract.sound import channels_of, read_sound
+from avcil.extract.decoding.faults import ClipError
+from avcil.extract.decoding.sound import channels_of, read_sound
+from avcil.extract.preparation.encoder_input import AudioPreparation
+from avcil.extract.preparation.recipes import recipe
 
-from .conftest import in_format, tone
+from ..conftest import in_format, tone
 
 AT_16K = AudioPreparation()
 MIXED, RELEASED = recipe("audiomae"), recipe("released")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from avcil.errors import InputError
-from avcil.extract.preparation import AudioPreparation, VisualPreparation
-from avcil.extract.recipes import ClipPreparation, even_choice, jpeg_choice, recipe, retimed
+from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation
+from avcil.extract.preparation.recipes import ClipPreparation, even_choice, jpeg_choice, recipe, retimed
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,12 +3,12 @@
 import av
 import numpy as np
 import pytest
-from avcil.extract.faults import ClipError
-from avcil.extract.frames import decoders_for, read_frames
-from avcil.extract.preparation import VisualPreparation
-from avcil.extract.recipes import jpeg_choice, recipe
+from avcil.extract.decoding.faults import ClipError
+from avcil.extract.decoding.frames import decoders_for, read_frames
+from avcil.extract.preparation.encoder_input import VisualPreparation
+from avcil.extract.preparation.recipes import jpeg_choice, recipe
 
-from .conftest import SIDE, number_of, picture, turn
+from ..conftest import SIDE, number_of, picture, turn
 from .test_frame_index import cut_first_second
 
 PLAIN = VisualPreparation(frames=16, shortest_edge=SIDE, crop=SIDE)

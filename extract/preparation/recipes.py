@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import unknown
-from .preparation import AudioPreparation, VisualPreparation
+from ...errors import unknown
+from .encoder_input import AudioPreparation, VisualPreparation
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import av
 import numpy as np
 import pytest
-from avcil.extract.faults import ClipError
-from avcil.extract.frame_index import frame_index, index_frames
+from avcil.extract.decoding.faults import ClipError
+from avcil.extract.decoding.frame_index import frame_index, index_frames
 
 
 def test_constant_rate(clip):

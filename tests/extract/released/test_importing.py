@@ -12,7 +12,7 @@ import torch
 from avcil.cache import FeatureCache, verify
 from avcil.errors import InputError
 from avcil.extract.cli import main
-from avcil.extract.released import import_released
+from avcil.extract.released.importing import import_released
 from avcil.manifests import Clip, Manifest
 from click.testing import CliRunner
 

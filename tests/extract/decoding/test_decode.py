@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from avcil.extract.decode import read_clip
-from avcil.extract.faults import ClipError
-from avcil.extract.preparation import AudioPreparation, VisualPreparation, prepare_audio
-from avcil.extract.recipes import ClipPreparation, recipe
-from avcil.extract.sound import read_sound
+from avcil.extract.decoding.decode import read_clip
+from avcil.extract.decoding.faults import ClipError
+from avcil.extract.decoding.sound import read_sound
+from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation, prepare_audio
+from avcil.extract.preparation.recipes import ClipPreparation, recipe
 
-from .conftest import SIDE, number_of
+from ..conftest import SIDE, number_of
 
 PLAN = ClipPreparation.of(
     recipe("audiomae"),

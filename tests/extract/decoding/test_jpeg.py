@@ -5,10 +5,10 @@ from typing import Any
 
 import av
 import numpy as np
-from avcil.extract.jpeg import JpegFrames, read_jpeg
+from avcil.extract.decoding.jpeg import JpegFrames, read_jpeg
 from PIL import Image
 
-from .conftest import picture
+from ..conftest import picture
 
 SIDE = 240
 # Sums of the luminance tables of the first fourteen files that `ffmpeg -f rawvideo -pix_fmt yuv420p

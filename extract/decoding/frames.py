@@ -12,11 +12,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from ..preparation.encoder_input import VisualPreparation, prepare_frame
+from ..preparation.recipes import Recipe, even_choice, jpeg_choice, retimed
 from .faults import UNREADABLE, ClipError
 from .frame_index import FrameIndex, frame_index, index_frames
 from .jpeg import JpegFrames, read_jpeg
-from .preparation import VisualPreparation, prepare_frame
-from .recipes import Recipe, even_choice, jpeg_choice, retimed
 
 Pixels = npt.NDArray[np.uint8]
 

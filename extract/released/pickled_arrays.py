@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ...errors import InputError
 
 LONGEST_TEXT = 65536  # bytes of one string: ids are far shorter
 # NumPy moved its modules in version 2; files of both generations are around.

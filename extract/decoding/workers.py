@@ -23,14 +23,14 @@ from typing import IO, Self
 
 import numpy as np
 
-from ..errors import InputError
+from ...errors import InputError
+from ..preparation.encoder_input import PreparedClip
+from ..preparation.recipes import ClipPreparation
 from .child import Orders, Refusal, Shapes, read_array
 from .faults import DIED, FINAL, TIMED_OUT, ClipError
 from .frames import decoders_for
-from .preparation import PreparedClip
-from .recipes import ClipPreparation
 
-READER = "avcil.extract.decode:read_clip"
+READER = "avcil.extract.decoding.decode:read_clip"
 PROGRAM = f"from {__package__}.child import main; main()"
 START_SECONDS = 120.0  # for a child to import what it needs, on a slow disk too
 CLIPS_A_CHILD = 500  # decoders leak; a fresh child costs about a second

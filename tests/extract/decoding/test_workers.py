@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from avcil.extract.preparation import AudioPreparation, VisualPreparation
-from avcil.extract.recipes import ClipPreparation, recipe
-from avcil.extract.workers import ChildrenCannotStartError, DecodingPool, Job, how_it_ended
+from avcil.extract.decoding.workers import ChildrenCannotStartError, DecodingPool, Job, how_it_ended
+from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation
+from avcil.extract.preparation.recipes import ClipPreparation, recipe
 
-from .conftest import SIDE, number_of
+from ..conftest import SIDE, number_of
 
 PLAN = ClipPreparation.of(
     recipe("audiomae"),
@@ -26,8 +26,8 @@ PLAN = ClipPreparation.of(
 FAULTY = """
 import ctypes, os, signal, sys, time
 import numpy as np
-from avcil.extract.preparation import PreparedClip
-from avcil.extract.faults import ClipError
+from avcil.extract.preparation.encoder_input import PreparedClip
+from avcil.extract.decoding.faults import ClipError
 
 def fault(name):
     if "hang-with-lock" in name:
@@ -174,9 +174,9 @@ def test_children_do_not_outlive_a_parent_that_was_killed(tmp_path, pool):
     script = tmp_path / "parent.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from avcil.extract.preparation import AudioPreparation, VisualPreparation\n"
-        "from avcil.extract.recipes import ClipPreparation, recipe\n"
-        "from avcil.extract.workers import DecodingPool, Job\n"
+        "from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation\n"
+        "from avcil.extract.preparation.recipes import ClipPreparation, recipe\n"
+        "from avcil.extract.decoding.workers import DecodingPool, Job\n"
         "plan = ClipPreparation.of(recipe('audiomae'), VisualPreparation(), AudioPreparation())\n"
         "with DecodingPool(plan, workers=1, timeout=600, decoders=('first',), reader='faulty_reader:read') as p:\n"
         "    list(p.read_all([Job('x', Path('0-hang-with-lock'))], ahead=1))\n"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import InputError, unknown
+from ...errors import InputError, unknown
 
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from ..preparation.encoder_input import AudioPreparation
+from ..preparation.recipes import Recipe
 from .faults import NO_AUDIO, UNREADABLE, ClipError
 from .frame_index import refuse_damaged
-from .preparation import AudioPreparation
-from .recipes import Recipe
 
 Waveform = npt.NDArray[np.float32]
 

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..preparation.encoder_input import PreparedClip
+from ..preparation.recipes import ClipPreparation
 from .faults import ClipError
-from .preparation import PreparedClip
-from .recipes import ClipPreparation
 
 READY = "ready"
 Reader = Callable[[Path, ClipPreparation, str], PreparedClip]

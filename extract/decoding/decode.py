@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import transformers.audio_utils  # noqa: F401 - now, so that it does not count against the first clip's deadline
 
+from ..preparation.encoder_input import PreparedClip, prepare_audio
+from ..preparation.recipes import ClipPreparation
 from .faults import NO_AUDIO, UNREADABLE, ClipError, in_one_line
 from .frames import read_frames
-from .preparation import PreparedClip, prepare_audio
-from .recipes import ClipPreparation
 from .sound import read_sound
 
 

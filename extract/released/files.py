@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 import h5py
 import numpy.typing as npt
 
-from ..errors import InputError
+from ...errors import InputError
 from .pickled_arrays import StoredArray, read_index
 
 Modality = Literal["audio", "visual"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avcil.errors import InputError
-from avcil.extract.pickled_arrays import read_index
+from avcil.extract.released.pickled_arrays import read_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,12 @@ import sys
 import numpy as np
 import pytest
 from avcil.errors import InputError
-from avcil.extract.preparation import AudioPreparation, VisualPreparation, prepare_audio, prepare_frames
+from avcil.extract.preparation.encoder_input import (
+    AudioPreparation,
+    VisualPreparation,
+    prepare_audio,
+    prepare_frames,
+)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +155,8 @@ def test_sound_shorter_than_one_window_is_all_filling():
 
 def test_children_that_prepare_load_neither_torch_nor_a_model():
     program = (
-        "import sys, numpy; from avcil.extract.preparation import *; from avcil.extract.recipes import *;"
+        "import sys, numpy; from avcil.extract.preparation.encoder_input import *;"
+        "from avcil.extract.preparation.recipes import *;"
         "assert 'transformers' not in sys.modules;"
         "prepare_audio(numpy.zeros(16000, 'float32'), AudioPreparation());"
         "assert 'torch' not in sys.modules and 'transformers.modeling_utils' not in sys.modules"

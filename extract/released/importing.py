@@ -18,15 +18,15 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from .. import __version__
-from ..cache import CacheWriter, Fingerprint, NotStorable, ShardWriter
-from ..errors import InputError
-from ..manifests import Located, Manifest
-from .faults import NOT_FINITE, in_one_line
-from .progress import ExtractionProgress
-from .recipes import recipe
-from .released_files import FeatureFile, Modality, feature_files, usual_shape
-from .selection import shard_plans
+from ... import __version__
+from ...cache import CacheWriter, Fingerprint, NotStorable, ShardWriter
+from ...errors import InputError
+from ...manifests import Located, Manifest
+from ..decoding.faults import NOT_FINITE, in_one_line
+from ..preparation.recipes import recipe
+from ..progress import ExtractionProgress
+from ..selection import shard_plans
+from .files import FeatureFile, Modality, feature_files, usual_shape
 
 # VideoMAE-B at 16 frames in tubelets of 2; the released arrays do not tell time from space.
 TIME_SLICES = 8

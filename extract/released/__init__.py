@@ -1,0 +1,1 @@
+"""The feature files that the authors of AV-CIL published, read without unpickling."""
