@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from avcil.benchmarks.plain import audio_visual_attention
 from avcil.benchmarks.timing import medians
 from avcil.devices import choose_device, describe_device
-from avcil.incremental.attention import TeacherMaps, attention_pool
-from avcil.incremental.kernels.products import product_type, tanh_linear, transposed_product
-from avcil.incremental.kernels.team import share
-from avcil.incremental.losses import kl_divergence
+from avcil.incremental.learning.losses import kl_divergence
+from avcil.incremental.model.attention import TeacherMaps, attention_pool
+from avcil.incremental.model.kernels.products import product_type, tanh_linear, transposed_product
+from avcil.incremental.model.kernels.team import share
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor

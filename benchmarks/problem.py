@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from avcil.cache import CacheWriter, FeatureCache, Fingerprint
-from avcil.incremental.clips import ClipTable
+from avcil.incremental.data.tasks import ClipTable
 from torch import Tensor
 
 VISUAL, AUDIO = (8, 196, 768), (768,)

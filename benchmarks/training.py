@@ -22,14 +22,14 @@ from avcil.benchmarks.problem import PRECISIONS, RandomSource, table_of
 from avcil.benchmarks.timing import medians
 from avcil.benchmarks.whole_run import bench_parts, bench_run
 from avcil.devices import choose_device, describe_device
-from avcil.incremental.clips import ClipTable
 from avcil.incremental.config import RunConfig
-from avcil.incremental.experiment import build_method
-from avcil.incremental.heads import Widths
+from avcil.incremental.data.reader import ClipReader
+from avcil.incremental.data.residence import Residence
+from avcil.incremental.data.tasks import ClipTable
+from avcil.incremental.learning.trainer import Trainer
 from avcil.incremental.methods.av_cil import AvCil, AvCilSettings
-from avcil.incremental.reader import ClipReader
-from avcil.incremental.residence import Residence
-from avcil.incremental.trainer import Trainer
+from avcil.incremental.model.heads import Widths
+from avcil.incremental.runs.experiment import build_method
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -144,7 +144,7 @@ def bench_step(device: torch.device, new: int, memory: int, repeats: int) -> Tab
 
 def bench_protocol(device: torch.device, name: str, precision: str, *, cuda_graphs: bool) -> Table:
     """The published protocol with random features: seconds of training, ours alone."""
-    from avcil.incremental.config import configure
+    from avcil.incremental.runs.configure import configure
     from avcil.manifests import published
 
     benchmark = published(name)

@@ -20,14 +20,14 @@ from avcil.benchmarks import plain, plain_run
 from avcil.benchmarks.plain_run import PlainChoices, PlainClip, PlainSettings, PlainTask
 from avcil.benchmarks.problem import PRECISIONS, table_of, write_cache
 from avcil.cache import FeatureCache
-from avcil.incremental.clips import ClipTable
 from avcil.incremental.config import RunConfig
-from avcil.incremental.experiment import build_method
-from avcil.incremental.heads import Heads, Widths
+from avcil.incremental.data.reader import ClipReader
+from avcil.incremental.data.residence import Residence
+from avcil.incremental.data.tasks import ClipTable
+from avcil.incremental.learning.trainer import Trainer
 from avcil.incremental.methods.av_cil import AvCil, AvCilSettings
-from avcil.incremental.reader import ClipReader
-from avcil.incremental.residence import Residence
-from avcil.incremental.trainer import Trainer
+from avcil.incremental.model.heads import Heads, Widths
+from avcil.incremental.runs.experiment import build_method
 from rich.table import Table
 
 TASKS, CLASSES, TRAIN, VAL, TEST = 2, 7, 192, 28, 28

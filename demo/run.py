@@ -22,7 +22,7 @@ from .clips import CLASSES, CLASSES_PER_TASK, DataSet, PlannedClip, is_complete,
 from .encoders import AUDIO, VIDEO, write_encoders
 
 if TYPE_CHECKING:
-    from ..incremental.report import Spread
+    from ..incremental.results.collect import Spread
 
 MEMORY = 36
 BATCH = 20
@@ -154,7 +154,7 @@ class Demo:
 
     def show_results(self, runs: Sequence[Path]) -> None:
         """The table."""
-        from ..incremental.report import rows_of
+        from ..incremental.results.collect import rows_of
 
         table = Table(
             box=box.SIMPLE_HEAD, title=f"Percent, mean ± standard deviation, {self.seeds} seeds, random encoders"

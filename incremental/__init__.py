@@ -4,10 +4,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import losses
-    from .clips import Clips, ClipTable, ExemplarMemory, Task
-    from .heads import HeadOutputs, Heads, Widths
-    from .method import STRICT, Context, Method, Settings
+    from .config import STRICT
+    from .data.batch import Clips
+    from .data.memory import ExemplarMemory
+    from .data.tasks import ClipTable, Task
+    from .learning import losses
+    from .learning.exemplars import HerdingMemory, NearestMeanReadout
+    from .learning.method import Context, Method, Settings
+    from .model.heads import HeadOutputs, Heads, Widths
 
 __all__ = [
     "STRICT",
@@ -17,7 +21,9 @@ __all__ = [
     "ExemplarMemory",
     "HeadOutputs",
     "Heads",
+    "HerdingMemory",
     "Method",
+    "NearestMeanReadout",
     "Settings",
     "Task",
     "Widths",
@@ -25,16 +31,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("Clips", "ClipTable", "ExemplarMemory", "Task"), "clips"),
-    **dict.fromkeys(("HeadOutputs", "Heads", "Widths"), "heads"),
-    **dict.fromkeys(("STRICT", "Context", "Method", "Settings"), "method"),
+    "STRICT": "config",
+    "Clips": "data.batch",
+    "ExemplarMemory": "data.memory",
+    **dict.fromkeys(("ClipTable", "Task"), "data.tasks"),
+    **dict.fromkeys(("HeadOutputs", "Heads", "Widths"), "model.heads"),
+    **dict.fromkeys(("Context", "Method", "Settings"), "learning.method"),
+    **dict.fromkeys(("HerdingMemory", "NearestMeanReadout"), "learning.exemplars"),
 }
 
 
 def __getattr__(name: str) -> Any:
     """A public name, from its own file when it is first asked for: `avcil-incr --help` need not wait for PyTorch."""
     if name == "losses":
-        return importlib.import_module(".losses", __name__)
+        return importlib.import_module(".learning.losses", __name__)
     if name in _HOMES:
         return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -66,9 +66,9 @@ def run(
     **options: Any,
 ) -> None:
     """Learn the tasks one after another and write the results to OUT."""
-    from . import config as configuration
     from .methods import find_method
-    from .rundir import content_of
+    from .results.files import content_of
+    from .runs import configure as configuration
 
     given: dict[str, Any] = {}
     if config_file is not None:
@@ -88,7 +88,8 @@ def run(
     given["plugins"] = [str(path.resolve()) for path in plugins] or given.get("plugins", [])
     kind = find_method(method, map(Path, given["plugins"]))
 
-    from .experiment import load_data, load_problem, place_for, places_for_seeds
+    from .runs.experiment import place_for, places_for_seeds
+    from .runs.problem import load_data, load_problem
 
     problem = load_problem(given.get("dataset"), given.get("manifest"), given.get("classes"))
     for name in ("manifest", "classes", "tasks", "cache"):  # so that the run can be repeated from anywhere
@@ -113,8 +114,8 @@ def run(
 
 def _run(kind: Any, config: Any, settings: Any, data: Any, out: Path, seeds: int | None) -> None:
     """Run one or several seeds with progress on the screen, then show the table."""
-    from .experiment import run_once, run_seeds
-    from .progress import RunProgress
+    from .runs.experiment import run_once, run_seeds
+    from .runs.screen import RunProgress
 
     table = data.table
     click.echo(
@@ -164,7 +165,8 @@ def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
 @click.argument("run_directory", metavar="RUN", type=Folder)
 def show(run_directory: Path) -> None:
     """Show every figure of one run and its accuracy matrix."""
-    from .report import finished_runs, notes, rows_of, run_tables
+    from .results.collect import finished_runs, rows_of
+    from .results.tables import notes, run_tables
 
     console = _console()
     for path in finished_runs([run_directory]):
@@ -195,7 +197,8 @@ def _console(*, wide: bool = False) -> "Console":
 
 
 def _show_table(runs: Sequence[Path], *, markdown: bool = False, csv_file: Path | None = None) -> None:
-    from .report import as_frame, notes, results_table, rows_of
+    from .results.collect import rows_of
+    from .results.tables import as_frame, notes, results_table
 
     rows = rows_of(runs)
     _console(wide=markdown).print(results_table(rows, markdown=markdown))

@@ -1,6 +1,6 @@
 """The methods: each file here, each entry point of the group "avcil.methods", and each --plugin file.
 
-Adding a method is adding a file: a subclass of `avcil.incremental.method.Method` that has a `name`.
+Adding a method is adding a file: a subclass of `avcil.incremental.learning.method.Method` that has a `name`.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ...errors import InputError, unknown
-from ..method import Method
+from ..learning.method import Method
 
 GROUP = "avcil.methods"
 """Entry points by which installed packages offer methods."""

@@ -12,11 +12,13 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from ..clips import Clips, Task
-from ..exemplars import HerdingMemory, NearestMeanReadout, normalised_features
-from ..heads import HeadOutputs, Heads, Modality, Widths
-from ..method import STRICT, Context, Settings
-from ..proxies import ProxyClassifier, nca_loss
+from ..config import STRICT, Modality
+from ..data.batch import Clips
+from ..data.tasks import Task
+from ..learning.exemplars import HerdingMemory, NearestMeanReadout, normalised_features
+from ..learning.method import Context, Settings
+from ..model.heads import HeadOutputs, Heads, Widths
+from ..model.proxies import ProxyClassifier, nca_loss
 
 FEATURES = ("pooled", "audio", "visual")
 

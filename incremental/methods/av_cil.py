@@ -8,12 +8,12 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from .. import losses
-from ..attention import TeacherMaps
-from ..clips import Clips
-from ..grad_cam import grad_cam_distance, grad_cam_maps
-from ..heads import HeadOutputs
-from ..method import STRICT
+from ..config import STRICT
+from ..data.batch import Clips
+from ..learning import losses
+from ..model.attention import TeacherMaps
+from ..model.grad_cam import grad_cam_distance, grad_cam_maps
+from ..model.heads import HeadOutputs
 from .ss_il import SsIl, SsIlSettings
 
 

@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from .. import losses
-from ..clips import Clips
-from ..exemplars import HerdingMemory, NearestMeanReadout
-from ..method import STRICT, Settings
+from ..config import STRICT
+from ..data.batch import Clips
+from ..learning import losses
+from ..learning.exemplars import HerdingMemory, NearestMeanReadout
+from ..learning.method import Settings
 
 
 @dataclass(frozen=True, config=STRICT)

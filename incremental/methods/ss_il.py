@@ -8,9 +8,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from .. import losses
-from ..clips import Clips
-from ..method import STRICT, Method, Settings
+from ..config import STRICT
+from ..data.batch import Clips
+from ..learning import losses
+from ..learning.method import Method, Settings
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from avcil.incremental.clips import Clips, Recalled, Task
-from avcil.incremental.heads import Heads, Modality, Widths
-from avcil.incremental.method import Method
+from avcil.incremental.config import Modality
+from avcil.incremental.data.batch import Clips, Recalled
+from avcil.incremental.data.tasks import Task
+from avcil.incremental.learning.method import Method
+from avcil.incremental.model.heads import Heads, Widths
 from avcil.tests.incremental import parity
 from torch import Tensor
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from avcil.incremental.clips import ClipTable
-from avcil.incremental.config import RunConfig
-from avcil.incremental.heads import Modality, Widths
-from avcil.incremental.method import Context, Method
-from avcil.incremental.randomness import seeded_initialisation
-from avcil.incremental.reader import ClipReader
-from avcil.incremental.residence import Residence
-from avcil.incremental.trainer import Progress, Trainer, copy_of
+from avcil.incremental.config import Modality, RunConfig
+from avcil.incremental.data.reader import ClipReader
+from avcil.incremental.data.residence import Residence
+from avcil.incremental.data.tasks import ClipTable
+from avcil.incremental.learning.method import Context, Method
+from avcil.incremental.learning.randomness import seeded_initialisation
+from avcil.incremental.learning.state import Progress, copy_of
+from avcil.incremental.learning.trainer import Trainer
+from avcil.incremental.model.heads import Widths
 from torch import Tensor
 
 

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 import torch
 from avcil.cache import CacheWriter, Fingerprint
-from avcil.incremental.clips import Clips
-from avcil.incremental.config import RunConfig, configure
-from avcil.incremental.experiment import Data, load_data, load_problem, run_once
-from avcil.incremental.method import Method
+from avcil.incremental.config import RunConfig
+from avcil.incremental.data.batch import Clips
+from avcil.incremental.learning.method import Method
+from avcil.incremental.learning.randomness import generator
+from avcil.incremental.learning.state import Progress
 from avcil.incremental.methods import find_method
-from avcil.incremental.randomness import generator
-from avcil.incremental.trainer import Progress
+from avcil.incremental.runs.configure import configure
+from avcil.incremental.runs.experiment import run_once
+from avcil.incremental.runs.problem import Data, load_data, load_problem
 from torch import Tensor
 
 METHODS = ("fine-tuning", "lwf", "icarl-nme", "icarl-fc", "ss-il", "afc-nme", "afc-lsc", "av-cil", "oracle")

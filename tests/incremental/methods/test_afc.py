@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from avcil.benchmarks import plain
+from avcil.incremental.learning.randomness import generator
 from avcil.incremental.methods.afc import AfcLsc, AfcNme, AfcSettings, feature_discrepancy
-from avcil.incremental.randomness import generator
 from avcil.tests.incremental import parity, parity_methods, plain_methods
 from avcil.tests.incremental.cases import (
     Case,

@@ -6,10 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from avcil.benchmarks import plain
-from avcil.incremental.clips import ClipTable, Recalled
-from avcil.incremental.method import Context
+from avcil.incremental.data.batch import Recalled
+from avcil.incremental.data.tasks import ClipTable
+from avcil.incremental.learning.method import Context
+from avcil.incremental.learning.state import Progress, copy_of
 from avcil.incremental.methods.av_cil import AvCil, AvCilSettings
-from avcil.incremental.trainer import Progress, copy_of
 from avcil.tests.incremental import parity, parity_methods
 from avcil.tests.incremental.cases import Case, cases, check_carried, check_linear_readout, check_run, quick
 from avcil.tests.incremental.methods.test_fine_tuning import cross_entropy

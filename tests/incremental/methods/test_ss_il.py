@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from avcil.benchmarks import plain
-from avcil.incremental.clips import Recalled
+from avcil.incremental.data.batch import Recalled
 from avcil.incremental.methods.ss_il import SsIl
 from avcil.tests.incremental import parity, parity_methods
 from avcil.tests.incremental.cases import Case, cases, check_carried, check_linear_readout, check_run, quick

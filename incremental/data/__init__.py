@@ -1,0 +1,1 @@
+"""Which clips a run has, and how they reach the device."""

@@ -1,0 +1,1 @@
+"""How a task is learnt: the loop over tasks, gradient steps, losses, teacher, exemplars."""

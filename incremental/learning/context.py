@@ -1,0 +1,36 @@
+"""What a method sees at the borders of tasks and epochs.
+
+Shapes: n clips.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..config import RunConfig
+from ..data.memory import ExemplarMemory
+from ..data.reader import ClipReader
+from ..data.tasks import Task
+from .randomness import generator
+
+
+@dataclass
+class TaskContext:
+    """What a method sees at the borders of tasks and epochs (`method.Context`)."""
+
+    task: Task
+    memory: ExemplarMemory
+    labels: Tensor
+    new_clips: Tensor
+    reader: ClipReader
+    config: RunConfig
+
+    def over(self, function: Callable[..., Tensor], clips: Tensor) -> Tensor:
+        """`function` of `clips` (n,), batch by batch without gradients, joined, on the CPU."""
+        return self.reader.over(function, clips, self.config.evaluation_batch_size)
+
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """A CPU generator of the run's seed, the current task and `purpose`."""
+        return generator(self.config.seed, *purpose, "task", self.task.number)

@@ -1,0 +1,47 @@
+"""Where a run stands, as it is saved and resumed from.
+
+Shapes: n clips, C classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+State = dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """Where a run stands. Saved as it is; tensors on the CPU or the device."""
+
+    task: int = 1
+    """The task being learnt, counting from 1; one more than there are when all is done."""
+    epoch: int = 0
+    """Epochs of it that are done."""
+    method: State | None = None
+    """The method's state after them."""
+    optimiser: State | None = None
+    best: State | None = None
+    """The method's state after the chosen epoch so far."""
+    best_accuracy: float = -1.0
+    best_epoch: int = 0
+    memory: dict[int, list[int]] = field(default_factory=dict)
+    """Exemplars by class, as `ExemplarMemory.chosen`."""
+    finished: State | None = None
+    """The method's chosen state after the last finished task."""
+    memories: list[dict[int, list[int]]] = field(default_factory=list)
+    """The memory after each finished task."""
+    predictions: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """After each finished task: test clip numbers (n,) and scores (n, C)."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """A line for each epoch: task, epoch, loss terms, validation accuracy."""
+    chosen_epochs: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    """Time spent so far, over all sittings."""
+
+
+def copy_of(state: Mapping[str, Tensor]) -> State:
+    """A copy of a state_dict that training does not write into."""
+    return {name: tensor.detach().clone() for name, tensor in state.items()}

@@ -1,0 +1,1 @@
+"""What has weights: attention, heads, proxies."""

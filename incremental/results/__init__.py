@@ -1,0 +1,1 @@
+"""Run folders to metrics and tables. Imports no PyTorch."""

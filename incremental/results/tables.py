@@ -1,0 +1,106 @@
+"""Results as a person reads them: tables of runs, with intervals where a method was run with several seeds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+
+from ...files import read_json
+from ..runs.published import published_figures
+from .collect import Row
+from .files import METRICS
+
+COLUMNS = {
+    "mean_accuracy": "Mean Accuracy",
+    "average_forgetting": "Average Forgetting",
+    "last_accuracy": "Last Accuracy",
+}
+"""The figures of the main table, by their names in metrics.json."""
+ALL_FIGURES = (
+    *COLUMNS,
+    "class_balanced_mean_accuracy",
+    "backward_transfer",
+    "nonnegative_forgetting",
+    "first_minus_last_forgetting",
+)
+
+
+def results_table(rows: Sequence[Row], *, markdown: bool = False) -> Table:
+    """Mean Accuracy, Average Forgetting and last accuracy, a line a row."""
+    table = Table(box=box.MARKDOWN if markdown else box.SIMPLE_HEAD)
+    in_paper = [published_figures(row.config) for row in rows]
+    headings = ["Method", "Runs", *COLUMNS.values(), "Model", "Seconds a run"]
+    if any(in_paper):
+        headings.append("Published MA / AF")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("Method", "Model") else "right")
+    for row, paper in zip(rows, in_paper, strict=True):
+        figures = [str(row.figure(name) or "-") for name in COLUMNS]
+        seconds = row.figure("seconds")
+        table.add_row(
+            row.name,
+            str(len(row.runs)),
+            *figures,
+            f"{row.config['model_choice']} epoch",
+            f"{seconds.mean:.1f}" if seconds else "-",
+            *([paper or "-"] if any(in_paper) else []),
+        )
+    return table
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What a reader has to know of the runs in a table."""
+    lines = ["All figures in percent; forgetting: lower is better."]
+    if any(metrics["random_encoder_weights"] for row in rows for metrics in row.metrics):
+        lines.append("Features come from encoders with RANDOM weights: figures say nothing of the published ones.")
+    if any(metrics["model_choice"] == "best" for row in rows for metrics in row.metrics):
+        lines.append("best epoch: chosen on validation clips of all seen classes, old ones included, as published.")
+    lines += [f"left out, since it repeats a run in the table: {run}" for row in rows for run in row.repeated]
+    return lines
+
+
+def run_tables(run: Path) -> list[Table]:
+    """One run: its figures, and its accuracy matrix."""
+    metrics = read_json(run / METRICS)
+    figures = Table(title=f"{metrics['method']} ({metrics['modality']}), seed {metrics['seed']}", box=box.SIMPLE_HEAD)
+    figures.add_column("Figure")
+    figures.add_column("%", justify="right")
+    for name in ALL_FIGURES:
+        value = metrics.get(name)
+        figures.add_row(name.replace("_", " "), "-" if value is None else f"{value:.2f}")
+    if "leak_free" in metrics:
+        for name, value in metrics["leak_free"].items():
+            if isinstance(value, float):
+                figures.add_row(f"leak-free {name.replace('_', ' ')}", f"{value:.2f}")
+    figures.caption = (
+        f"{metrics['seconds']:.1f} s, {metrics['peak_memory_bytes'] / 2**20:.0f} MiB; "
+        f"chosen epochs {', '.join(map(str, metrics['chosen_epochs']))}"
+    )
+    # Narrow columns: a published matrix of ten tasks has to fit a screen of 80 characters with all its digits.
+    matrix = Table(title="Accuracy in % (row: after task; column: on task)", box=box.SIMPLE_HEAD, padding=0)
+    tasks = len(metrics["accuracy_by_task"])
+    for heading in ("after", *(str(number) for number in range(1, tasks + 1)), "all"):
+        matrix.add_column(heading, justify="right", min_width=5)
+    for number, (row, seen) in enumerate(
+        zip(metrics["accuracy_matrix"], metrics["accuracy_by_task"], strict=True), start=1
+    ):
+        cells = [f"{value:.1f}" for value in row] + [""] * (tasks - number)
+        matrix.add_row(str(number), *cells, f"{seen:.1f}")
+    return [figures, matrix]
+
+
+def as_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """Every figure of every row, for a CSV file: mean, standard deviation and half the 95% interval."""
+    lines = []
+    for row in rows:
+        line: dict[str, Any] = {"row": row.name, "runs": len(row.runs)}
+        for name in (*ALL_FIGURES, "seconds", "peak_memory_bytes"):
+            figure = row.figure(name)
+            line[name] = figure.mean if figure else None
+            line[f"{name}_deviation"] = figure.deviation if figure else None
+            line[f"{name}_interval95"] = figure.interval if figure else None
+        lines.append(line)
+    return pd.DataFrame(lines)

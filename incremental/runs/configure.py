@@ -1,0 +1,77 @@
+"""From what a user gives to a checked configuration: options over a benchmark's presets over defaults."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from ...errors import InputError, unknown
+from ..config import RunConfig, checked, names_of
+from ..learning.method import Method
+
+
+def split_overrides(method: type[Method], given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which of the given fields belong to the run and which to the method; InputError for one of neither."""
+    of_run, of_method = names_of(RunConfig), names_of(method.Settings)
+    for name in given:
+        if name not in of_run + of_method:
+            raise unknown("setting", name, of_run + of_method)
+    return (
+        {name: value for name, value in given.items() if name in of_run},
+        {name: value for name, value in given.items() if name in of_method},
+    )
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """FIELD=VALUE words as a dictionary of words; they are converted when they are checked.
+
+    Only "none" becomes None at once where a field of the run is none by default: whether a file is given decides
+    what is read before anything is checked.
+    """
+    by_default_none = {field.name for field in fields(RunConfig) if field.default is None}
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise InputError(f"--set takes FIELD=VALUE, not '{assignment}'")
+        name, value = name.strip().replace("-", "_"), value.strip()
+        if name == "plugins":
+            raise InputError("plugins are given by --plugin FILE, not by --set")
+        if name in values:
+            raise InputError(f"--set gives {name} twice")
+        values[name] = None if value == "none" and name in by_default_none else value
+    return values
+
+
+def preset(method: type[Method], modality: str, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a benchmark's protocol fixes for this method and modality."""
+    known = names_of(RunConfig) + names_of(method.Settings)
+    values = {name: value for name, value in protocol.items() if name in known and name != "epochs"}
+    epochs = protocol.get("epochs", {}).get(method.family or method.name, {})
+    if modality in epochs:
+        values["epochs"] = epochs[modality]
+    return values
+
+
+def configure(method: type[Method], protocol: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[RunConfig, Any]:
+    """The run's configuration and the method's settings: `given` over the benchmark's presets over defaults."""
+    modality = str(given.get("modality", "audio-visual"))
+    run, settings = split_overrides(method, preset(method, modality, protocol) | dict(given))
+    run["method"] = method.name
+    if run.get("tasks") is not None and run.get("class_order_seed") is not None:
+        raise InputError("--tasks fixes the class order: leave out --class-order-seed")
+    if "classes_per_task" not in run and run.get("tasks") is None:
+        raise InputError("how many classes arrive with each task? say --classes-per-task N")
+    run.setdefault("classes_per_task", 1)
+    config = checked(RunConfig, run)
+    if config.modality not in method.modalities:
+        raise InputError(
+            f"method '{method.name}' needs --modality {' or '.join(method.modalities)}, not {config.modality}"
+        )
+    return config, checked(method.Settings, settings)
+
+
+def as_plain(config: RunConfig, settings: Any) -> dict[str, Any]:
+    """Both as one plain dictionary, the way config.json holds it."""
+    plain: dict[str, Any] = json.loads(json.dumps({**asdict(config), "settings": asdict(settings)}))
+    return plain

@@ -1,0 +1,59 @@
+"""What is reported of a finished run: predictions and the figures worked out from them.
+
+Shapes: n clips, C classes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ..config import RunConfig
+from ..data.tasks import ClipTable
+from ..learning.state import Progress
+from ..results.metrics import Predictions, percent, summarise, without
+from .problem import Data
+from .provenance import peak_memory_bytes
+
+
+def predictions_of(table: ClipTable, clips: Tensor, scores: Tensor) -> Predictions:
+    """What `metrics` needs of scores (n, C) on test clips (n,)."""
+    return Predictions(clips=clips.numpy(), labels=table.labels[clips].numpy(), predicted=scores.argmax(dim=1).numpy())
+
+
+def metrics_of(config: RunConfig, data: Data, progress: Progress) -> dict[str, Any]:
+    """metrics.json."""
+    table = data.table
+    after = [predictions_of(table, clips, scores) for clips, scores in progress.predictions]
+    boundaries = table.task(len(table.tasks)).boundaries
+    metrics: dict[str, Any] = {
+        "method": config.method,
+        "modality": config.modality,
+        "seed": config.seed,
+        "model_choice": config.model_choice,
+        "random_encoder_weights": data.cache.random_weights,
+        **summarise(after, boundaries),
+        "chosen_epochs": progress.chosen_epochs,
+        "seconds": progress.seconds,
+        "peak_memory_bytes": peak_memory_bytes(data.device),
+        "test_clips": len(after[-1].labels),
+    }
+    if table.leaked:
+        metrics["leak_free"] = leak_free(table, after, boundaries)
+    return metrics
+
+
+def leak_free(table: ClipTable, after: Sequence[Predictions], boundaries: Sequence[int]) -> dict[str, Any]:
+    """The same figures on the test clips whose source video gave no training clip."""
+    leaked = np.array([number for number, clip in enumerate(table.ids) if clip in table.leaked])
+    kept = [without(answers, leaked) for answers in after]
+    starts = np.array(boundaries)
+    for number, answers in enumerate(kept):
+        tasks = set(np.searchsorted(starts[1:], answers.labels, side="right").tolist())
+        if tasks != set(range(number + 1)):
+            return {"test_clips": len(answers.labels), "note": "a task has no leak-free test clip"}
+    summary = summarise(kept, boundaries)
+    return {"test_clips": len(kept[-1].labels), "last_accuracy": percent(kept[-1].right)} | {
+        name: summary[name] for name in ("mean_accuracy", "average_forgetting", "accuracy_by_task")
+    }

@@ -1,0 +1,126 @@
+"""What a run is to learn: clips, tasks and features, loaded once for any number of runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...cache import FeatureCache
+from ...devices import choose_device, multiplies_bfloat16_fast
+from ...errors import InputError
+from ...manifests import Clip, Manifest, published, read_manifest, read_tasks, shuffled_class_order, split_into_tasks
+from ..config import Modality, RunConfig
+from ..data.residence import Residence, Visual
+from ..data.tasks import ClipTable
+from ..learning.teacher import SMALLEST_BATCH
+
+VISUAL_OF: dict[Modality, Visual] = {"audio-visual": "tokens", "visual": "mean", "audio": "none"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learnt, and the published settings for it if there are any."""
+
+    manifest: Manifest
+    protocol: Mapping[str, Any]
+    leaked: frozenset[str]
+    """Ids of test clips whose source video also gave training clips, as far as it is known."""
+
+
+def load_problem(dataset: str | None, manifest: str | None, classes: str | None) -> Problem:
+    """A published benchmark by name, or a user's own manifest, which has no presets."""
+    if (dataset is None) == (manifest is None):
+        raise InputError("say what to learn: either --dataset NAME or --manifest FILE, and not both")
+    if dataset is not None:
+        if classes is not None:
+            raise InputError("--classes goes with --manifest: a published benchmark has its own class order")
+        benchmark = published(dataset)
+        leaked = frozenset(clip.id for clip in benchmark.seen_in_training("test"))
+        return Problem(benchmark.manifest, benchmark.protocol, leaked)
+    assert manifest is not None
+    return Problem(read_manifest(Path(manifest), Path(classes) if classes else None), {}, frozenset())
+
+
+@dataclass(frozen=True)
+class Data:
+    """The clips and features that any number of runs share."""
+
+    problem: Problem
+    table: ClipTable
+    cache: FeatureCache
+    device: torch.device
+    dtype: torch.dtype
+    residence: Residence
+    lost: tuple[Clip, ...]
+    """Clips of the manifest that the cache does not hold."""
+
+
+def tasks_of(config: RunConfig, manifest: Manifest) -> tuple[tuple[str, ...], ...]:
+    """The class names of each task."""
+    if config.tasks is not None:
+        return read_tasks(Path(config.tasks), manifest.class_order)
+    order = manifest.class_order
+    if config.class_order_seed is not None:
+        order = shuffled_class_order(order, config.class_order_seed)
+    return split_into_tasks(order, config.classes_per_task)
+
+
+def clip_table(config: RunConfig, problem: Problem, cached: Sequence[Clip]) -> ClipTable:
+    """Number the clips; InputError where a split is empty that the run cannot do without."""
+    tasks = tasks_of(config, problem.manifest)
+    index = {name: label for label, name in enumerate(name for task in tasks for name in task)}
+    clips = [clip for clip in cached if clip.label in index]
+    table = ClipTable(
+        ids=tuple(clip.id for clip in clips),
+        labels=torch.tensor([index[clip.label] for clip in clips], dtype=torch.int64),
+        splits=tuple(clip.split for clip in clips),
+        tasks=tasks,
+        leaked=problem.leaked,
+    )
+    for split in ("train", "test"):
+        have = set(table.labels[table.of(split, range(len(index)))].tolist())
+        if split == "train":
+            empty = [name for name, label in index.items() if label not in have]
+            if empty:
+                raise InputError(
+                    f"no {split} clip in {config.cache} for class '{empty[0]}' ({len(empty)} such classes): "
+                    "extract them, or leave the classes out of the manifest"
+                )
+    for number in range(1, len(tasks) + 1):
+        if not len(table.of("test", table.task(number).new_classes)):
+            raise InputError(f"no test clip in {config.cache} for any class of task {number}")
+        if config.model_choice == "best" and not len(table.of("val", range(table.task(number).seen_classes))):
+            raise InputError(f"no validation clip for the classes of task {number}: choose --set model_choice=last")
+    return table
+
+
+def load_data(config: RunConfig, problem: Problem) -> Data:
+    """Open the cache, number the clips, plan what stays on the device."""
+    cache = FeatureCache(Path(config.cache))
+    held = set(cache.ids)
+    manifest = problem.manifest
+    cached = [clip for clip in manifest.clips if clip.id in held]
+    if not cached:
+        raise InputError(f"{config.cache} holds none of the {len(manifest.clips)} clips of {manifest.name}")
+    device = choose_device(config.device)
+    fast = multiplies_bfloat16_fast(device)
+    precision = config.precision if config.precision != "auto" else "bfloat16" if fast else "float32"
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    table = clip_table(config, problem, cached)
+    if config.cuda_graphs and device.type != "cuda":
+        raise InputError(f"cuda_graphs is for NVIDIA cards and this run is on {device}: leave it out")
+    train = table.splits.count("train")
+    replayed = min(config.memory_batch_size, config.memory_size, train)
+    residence = Residence(
+        cache,
+        table.ids,
+        device=device,
+        dtype=dtype,
+        visual=VISUAL_OF[config.modality],
+        largest_batch=max(min(config.batch_size, train) + replayed, SMALLEST_BATCH),
+        gigabytes=config.residence_gigabytes,
+    )
+    lost = tuple(clip for clip in manifest.clips if clip.id not in held)
+    return Data(problem, table, cache, device, dtype, residence, lost)

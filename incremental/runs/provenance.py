@@ -1,0 +1,56 @@
+"""Where a run's inputs came from, and what it ran on."""
+
+import hashlib
+import platform
+import resource
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ... import __version__
+from ...devices import describe_device
+from ...files import sha256_of
+from ..config import RunConfig
+from .problem import Data
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    found = {"avcil": __version__, "python": platform.python_version()}
+    for name in ("torch", "numpy", "h5py", "scikit-learn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def provenance(config: RunConfig, data: Data) -> dict[str, Any]:
+    """Where a run's inputs came from, for config.json."""
+    files = {"manifest": config.manifest, "classes": config.classes, "tasks": config.tasks}
+    return {
+        "cache_fingerprint": data.cache.fingerprint.digest,
+        "cache_made_by": data.cache.fingerprint.facts,
+        "random_encoder_weights": data.cache.random_weights,
+        "clips": len(data.table.ids),
+        "clips_sha256": hashlib.sha256("\n".join(data.table.ids).encode()).hexdigest(),
+        "clips_missing_from_cache": len(data.lost),
+        "sha256": {name: sha256_of(Path(path)) for name, path in files.items() if path},
+        "plugins": {path: sha256_of(Path(path)) for path in config.plugins} or None,
+        "tasks": [list(task) for task in data.table.tasks],
+        "device": describe_device(data.device),
+        "computed_in": str(data.dtype).removeprefix("torch."),
+        "residence": str(data.residence.plan) if data.residence.plan else "no visual tokens needed",
+        "versions": versions(),
+    }
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory this process has held: on the card for CUDA, else resident in the computer's memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024

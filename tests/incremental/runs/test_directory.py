@@ -1,0 +1,276 @@
+"""A run's folder: what is written when, what is refused, and that nothing half-written is ever read."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from avcil.errors import InputError
+from avcil.incremental.learning.state import Progress
+from avcil.incremental.runs.directory import Keeper, RunDirectory
+from avcil.tests.incremental import synthetic
+from avcil.tests.incremental.synthetic import Made
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CONFIG: dict[str, Any] = {"method": "x", "epochs": 3, "settings": {"temperature": 2.0, "direction": "a"}}
+
+
+def begun(path: Path, config: dict[str, Any] = CONFIG, **provenance: Any) -> RunDirectory:
+    directory = RunDirectory(path, config)
+    directory.begin({"cache_fingerprint": "f", "clips_sha256": "c", "tasks": [["a"]]} | provenance)
+    return directory
+
+
+def refusal(path: Path, config: dict[str, Any] = CONFIG, **provenance: Any) -> str:
+    with pytest.raises(InputError) as error:
+        begun(path, config, **provenance)
+    assert "\n" not in str(error.value)
+    assert "choose another --out" in str(error.value)
+    return str(error.value)
+
+
+# ------------------------------------------------------------------------------------------ what is refused
+
+
+def test_nothing_is_made_until_the_run_begins(tmp_path: Path):
+    RunDirectory(tmp_path / "a" / "b", CONFIG)
+    assert not (tmp_path / "a").exists()
+    begun(tmp_path / "a" / "b")
+    assert json.loads((tmp_path / "a" / "b" / "config.json").read_text())["run"] == CONFIG
+
+
+def test_the_same_configuration_is_let_in_again(tmp_path: Path):
+    begun(tmp_path)
+    assert not begun(tmp_path).finished
+
+
+def test_a_folder_where_another_process_runs_is_refused(tmp_path: Path):
+    with begun(tmp_path).alone(), pytest.raises(InputError, match="another process runs in"), begun(tmp_path).alone():
+        pass
+    with begun(tmp_path).alone():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"epochs": 4}, "epochs = 3, not 4"),
+        ({"method": "y"}, "method = 'x', not 'y'"),
+        ({"settings": {"temperature": 1.0, "direction": "a"}}, "settings.temperature = 2.0, not 1.0"),
+        ({"settings": {"temperature": 2.0, "direction": "a", "new": 1}}, "settings.new = None, not 1"),
+    ],
+)
+def test_another_configuration_is_refused_with_the_difference_named(
+    tmp_path: Path, changed: dict[str, Any], words: str
+):
+    begun(tmp_path)
+    before = (tmp_path / "config.json").read_bytes()
+    assert words in refusal(tmp_path, CONFIG | changed)
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path: Path):
+    (tmp_path / "thesis.tex").touch()
+    assert "is not empty and holds no run" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"run": 3}', '{"run"'])
+def test_a_config_file_that_is_none_is_refused_in_one_line(tmp_path: Path, content: str):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError) as error:
+        RunDirectory(tmp_path, CONFIG)
+    assert str(tmp_path / "config.json") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"cache_fingerprint": "g"}, "features made in another way"),
+        ({"clips_sha256": "d"}, "another list of clips"),
+        ({"tasks": [["a"], ["b"]]}, "other tasks"),
+        ({"plugins": {"/own.py": "0" * 64}}, "another version of a plugin"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_inputs(tmp_path: Path, changed: dict[str, Any], words: str):
+    """Same names of files, other content: the state counts clips by number."""
+    directory = begun(tmp_path)
+    directory.keep(Progress())
+    assert words in refusal(tmp_path, **changed)
+    begun(tmp_path)
+    (tmp_path / "state.pt").unlink()
+    begun(tmp_path, **changed)  # nothing learnt yet that could be mixed up
+
+
+# ------------------------------------------------------------------------------------ half-written and lost
+
+
+@pytest.mark.parametrize("content", [b"junk", b"", b"PK\x03\x04 no archive"])
+def test_a_damaged_state_is_named_in_one_line(tmp_path: Path, content: bytes):
+    directory = begun(tmp_path)
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        directory.progress()
+    assert f"{tmp_path / 'state.pt'} is damaged: delete it" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_a_killed_writer_left_is_passed_over(tmp_path: Path):
+    (tmp_path / "config.json.part").write_text('{"run"')
+    directory = begun(tmp_path)  # it was killed while it wrote its very first file
+    (tmp_path / "state.pt.part").write_bytes(b"half")
+    assert directory.progress() is None
+    assert not directory.finished
+    directory.keep(Progress(task=2))
+    assert directory.progress() == Progress(task=2)
+    assert not (tmp_path / "state.pt.part").exists()
+
+
+def test_a_state_replaces_the_last_one_only_when_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    directory = begun(tmp_path)
+    directory.keep(Progress(task=1, epoch=4))
+
+    def half(content: Any, file: Any) -> None:
+        file.write(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="no space left"):
+        directory.keep(Progress(task=1, epoch=5))
+    assert directory.progress() == Progress(task=1, epoch=4)
+
+
+def test_all_of_a_state_comes_back(tmp_path: Path):
+    """Types included; it is read without unpickling anything but plain values and tensors."""
+    progress = Progress(
+        task=2,
+        epoch=1,
+        method={"w": torch.rand(2)},
+        optimiser={"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+        best={"w": torch.rand(2)},
+        best_accuracy=12.5,
+        best_epoch=1,
+        memory={0: [3, 1]},
+        finished={"w": torch.rand(2)},
+        memories=[{0: [3, 1, 2]}],
+        predictions=[(torch.tensor([1, 2]), torch.rand(2, 3))],
+        history=[{"task": 1, "epoch": 1, "loss": 0.5}],
+        chosen_epochs=[3],
+        seconds=1.5,
+    )
+    directory = begun(tmp_path)
+    directory.keep(progress)
+    back = directory.progress()
+    assert back is not None
+    for name, value in vars(progress).items():
+        assert str(getattr(back, name)) == str(value), name
+    assert torch.equal(back.predictions[0][1], progress.predictions[0][1])
+
+
+def test_states_are_written_after_tasks_and_when_enough_time_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    directory = begun(tmp_path)
+    written: list[tuple[int, int]] = []
+    monkeypatch.setattr(directory, "keep", lambda progress: written.append((progress.task, progress.epoch)))
+    keeper = Keeper(directory, 30)
+    for seconds, task, epoch in ((110, 1, 1), (129, 1, 2), (130, 1, 3), (140, 1, 4), (141, 2, 0), (170, 2, 1)):
+        now[0] = seconds
+        keeper(Progress(task=task, epoch=epoch))
+    now[0] = 171
+    keeper(Progress(task=2, epoch=2))
+    assert written == [(1, 3), (2, 0), (2, 2)]
+    every = Keeper(directory, 0)
+    written.clear()
+    every(Progress(task=3, epoch=1))
+    assert written == [(3, 1)]
+
+
+# ------------------------------------------------------------------------------------------------ a whole run
+
+
+def test_a_finished_run_is_not_overwritten(made: Made, tmp_path: Path):
+    synthetic.run(made, "fine-tuning", tmp_path / "out", epochs=1)
+    files = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match="finished; choose another --out") as error:
+        synthetic.run(made, "fine-tuning", tmp_path / "out", epochs=1)
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match="epochs = 1, not 2"):
+        synthetic.run(made, "fine-tuning", tmp_path / "out", epochs=2)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == files
+
+
+def test_what_a_finished_run_holds(made: Made, reference: Callable[[str], Path]):
+    out = reference("av-cil")
+    listing = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    tasks = (1, 2, 3)
+    assert listing == {
+        *(".lock", "config.json", "metrics.json", "history.csv", "predictions.csv", "scores.safetensors"),
+        *("class_accuracy.csv", "confusion_matrix.csv"),
+        *(f"weights/task-{number:02d}.safetensors" for number in tasks),
+        *(f"memory/task-{number:02d}.csv" for number in tasks),
+    }
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics.keys() >= {
+        *("mean_accuracy", "average_forgetting", "last_accuracy", "accuracy_by_task", "accuracy_matrix", "seconds"),
+        *("peak_memory_bytes", "class_balanced_mean_accuracy", "backward_transfer", "nonnegative_forgetting"),
+        *("first_minus_last_forgetting", "model_choice", "chosen_epochs", "seed", "random_encoder_weights"),
+    }
+    assert metrics["peak_memory_bytes"] > 10**7
+    content = json.loads((out / "config.json").read_text())
+    assert content["run"]["settings"]["lambda_instance"] == 0.5
+    provenance = content["provenance"]
+    assert provenance["cache_made_by"] == synthetic.FACTS
+    assert provenance["random_encoder_weights"] is True
+    assert provenance["sha256"]["manifest"] == hashlib.sha256(made.manifest.read_bytes()).hexdigest()
+    assert provenance["computed_in"] == "float32"
+    assert {"torch", "numpy", "python", "avcil"} <= provenance["versions"].keys()
+
+
+def test_figures_can_be_worked_out_again_from_the_files(reference: Callable[[str], Path]):
+    out = reference("icarl-nme")
+    metrics = json.loads((out / "metrics.json").read_text())
+    with (out / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    scores = load_file(out / "scores.safetensors")
+    for task in (1, 2, 3):
+        after = [row for row in rows if row["after_task"] == str(task)]
+        assert len({row["video_id"] for row in after}) == len(after) == 6 * task
+        right = [row["label"] == row["predicted"] for row in after]
+        assert metrics["accuracy_by_task"][task - 1] == pytest.approx(100 * sum(right) / len(right))
+        assert all(row["label"] == f"class {int(row['video_id'][1:3]):02d}" for row in after)
+        answers = scores[f"after_task_{task:02d}"]
+        assert answers.shape == (6 * task, 2 * task)
+        assert [f"class {label:02d}" for label in answers.argmax(dim=1)] == [row["predicted"] for row in after]
+    with (out / "confusion_matrix.csv").open() as file:
+        confusion = list(csv.DictReader(file))
+    with (out / "class_accuracy.csv").open() as file:
+        by_class = {row["label"]: row for row in csv.DictReader(file)}
+    for line in confusion:
+        of_class = [row for row in after if row["label"] == line["label"]]
+        for name in by_class:
+            assert int(line[name]) == sum(row["predicted"] == name for row in of_class)
+        assert int(by_class[line["label"]]["test_clips"]) == len(of_class)
+        accuracy = 100 * int(line[line["label"]]) / len(of_class)
+        assert float(by_class[line["label"]]["accuracy"]) == pytest.approx(accuracy)
+
+
+def test_history_and_memory_on_disk(made: Made, reference: Callable[[str], Path]):
+    out = reference("icarl-fc")
+    with (out / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [(row["task"], row["epoch"]) for row in history] == [(t, e) for t in "123" for e in "12"]
+    assert [bool(row["distillation"]) for row in history] == [False] * 2 + [True] * 4  # none in the first task
+    for task, share in ((1, 4), (2, 2), (3, 1)):
+        with (out / "memory" / f"task-{task:02d}.csv").open() as file:
+            memory = list(csv.DictReader(file))
+        assert [row["place"] for row in memory] == [str(place + 1) for place in range(share)] * (2 * task)
+        assert all(row["video_id"].startswith(f"c{row['label'][-2:]}_train_") for row in memory)
