@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import STRICT
-    from .data.batch import Clips
+    from .data.batch import Batch
     from .data.memory import ExemplarMemory
     from .data.tasks import ClipTable, Task
     from .learning import losses
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STRICT",
+    "Batch",
     "ClipTable",
-    "Clips",
     "Context",
     "ExemplarMemory",
     "HeadOutputs",
@@ -32,17 +32,20 @@ __all__ = [
 
 _HOMES = {
     "STRICT": "config",
-    "Clips": "data.batch",
+    "Batch": "data.batch",
     "ExemplarMemory": "data.memory",
     **dict.fromkeys(("ClipTable", "Task"), "data.tasks"),
     **dict.fromkeys(("HeadOutputs", "Heads", "Widths"), "model.heads"),
     **dict.fromkeys(("Context", "Method", "Settings"), "learning.method"),
     **dict.fromkeys(("HerdingMemory", "NearestMeanReadout"), "learning.exemplars"),
 }
+_FORMER = {"Clips": "Batch"}
+"""Names that plugins written for version 0.1 may import, and what they are called now."""
 
 
 def __getattr__(name: str) -> Any:
     """A public name, from its own file when it is first asked for: `avcil-incr --help` need not wait for PyTorch."""
+    name = _FORMER.get(name, name)
     if name == "losses":
         return importlib.import_module(".learning.losses", __name__)
     if name in _HOMES:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import torch.nn.functional as F
-from avcil.incremental import STRICT, Clips, Method, Settings
+from avcil.incremental import STRICT, Batch, Method, Settings
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -27,11 +27,11 @@ class LogitReplay(Method):
     has_teacher = True
     Settings = LogitReplaySettings
 
-    def loss(self, clips: Clips) -> Mapping[str, Tensor]:
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """The terms for a batch; their sum is minimised."""
-        logits = self.heads(clips).logits
-        terms = {"cross_entropy": F.cross_entropy(logits, clips.labels)}
+        logits = self.heads(batch).logits
+        terms = {"cross_entropy": F.cross_entropy(logits, batch.labels)}
         if self.task.number > 1:
-            old = clips.teacher["logits"]
+            old = batch.teacher["logits"]
             terms["old_logits"] = self.settings.weight * F.mse_loss(logits[:, : old.shape[1]], old)
         return terms

@@ -1,4 +1,4 @@
-"""The clips of a run, numbered: which class, which split, which task; and a batch of them by reference.
+"""A batch of clips by reference, and what the teacher said of it.
 
 Shapes: B clips, L time slices, S tokens, D channels, C classes, N clips held in the store.
 """
@@ -46,7 +46,7 @@ class Recalled(Mapping[str, Tensor]):
         return len(self.answers)
 
 
-class Clips(NamedTuple):
+class Batch(NamedTuple):
     """A batch of clips by reference: visual tokens stay where they are stored."""
 
     numbers: Tensor
@@ -68,7 +68,7 @@ class Clips(NamedTuple):
     teacher_of_memory: Recalled = Recalled({})
     """The same for the clips from `new` on, as `Method.recall_of_memory` worked it out."""
 
-    def part(self, begin: int, end: int | None = None) -> "Clips":
+    def part(self, begin: int, end: int | None = None) -> "Batch":
         """The clips from `begin` to `end`, without the teacher's outputs."""
         new = max(0, min(self.new, len(self.numbers) if end is None else end) - begin)
         part = self.each(lambda tensor: tensor[begin:end])
@@ -80,7 +80,7 @@ class Clips(NamedTuple):
         every = self.numbers, self.labels, self.audio, self.rows, self.visual_mean
         return tuple(tensor for tensor in every if tensor is not None)
 
-    def each(self, function: Callable[[Tensor], Tensor]) -> "Clips":
+    def each(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with `function` of each of its `tensors`."""
         return self._replace(
             numbers=function(self.numbers),

@@ -9,7 +9,7 @@ from itertools import cycle, islice
 import torch
 from torch import Tensor
 
-from .batch import Clips
+from .batch import Batch
 from .residence import Residence
 
 
@@ -20,12 +20,12 @@ class ClipReader:
         self.residence = residence
         self.labels = labels.to(residence.device)
 
-    def batches(self, index: Sequence[Tensor], new: Sequence[int] | None = None) -> Iterator[Clips]:
+    def batches(self, index: Sequence[Tensor], new: Sequence[int] | None = None) -> Iterator[Batch]:
         """The clips of each entry (B,) of `index`; the first new[i] of them belong to the current task."""
         residence = self.residence
         new = [len(batch) for batch in index] if new is None else new
         for (clips, rows), count in zip(residence.stream(index), new, strict=True):
-            yield Clips(
+            yield Batch(
                 numbers=clips,
                 labels=self.labels[clips],
                 audio=residence.audio[clips],
@@ -43,7 +43,7 @@ class ClipReader:
         return min(wanted, self.residence.largest_batch)
 
     @torch.no_grad()
-    def over(self, function: Callable[[Clips], Tensor], clips: Tensor, batch_size: int) -> Tensor:
+    def over(self, function: Callable[[Batch], Tensor], clips: Tensor, batch_size: int) -> Tensor:
         """`function` of `clips` (n,), in batches of at most `batch_size` without gradients, joined, on the CPU."""
         parts = [function(batch) for batch in self.batches(clips.split(self.at_once(batch_size)))]
         return torch.cat(parts).cpu()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import Modality
-from ..data.batch import Clips
+from ..data.batch import Batch
 from ..data.tasks import Task
 from ..model.heads import Heads, Widths
 from .method import Context, Method
@@ -34,9 +34,9 @@ def herding(features: Tensor, count: int, *, repeats: bool) -> Tensor:
     return torch.tensor(chosen, dtype=torch.int64)
 
 
-def normalised_features(heads: Heads, clips: Clips) -> Tensor:
+def normalised_features(heads: Heads, batch: Batch) -> Tensor:
     """h of eq. 5 at unit length. (B, D)."""
-    return F.normalize(heads(clips).fused, dim=1)
+    return F.normalize(heads(batch).fused, dim=1)
 
 
 class HerdingMemory(Method):
@@ -105,7 +105,7 @@ class NearestMeanReadout(HerdingMemory):
         clips = context.new_clips[context.labels[context.new_clips] == label]
         return self.choose_exemplars(context, label, clips, max(share, 1))
 
-    def scores(self, clips: Clips) -> Tensor:
+    def scores(self, batch: Batch) -> Tensor:
         """Nearness to each class mean. (B, C)."""
-        scores: Tensor = self.nearest_mean(normalised_features(self.heads, clips))
+        scores: Tensor = self.nearest_mean(normalised_features(self.heads, batch))
         return scores

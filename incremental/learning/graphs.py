@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from ..data.batch import Clips
+from ..data.batch import Batch
 
 Terms = Mapping[str, Tensor]
-Step = Callable[[Clips], Terms]
+Step = Callable[[Batch], Terms]
 Capture = Callable[[Callable[[], Terms]], tuple[Callable[[], None], Terms]]
 """Takes a step down without doing it; gives what does it, and where its loss terms will be."""
 
@@ -41,23 +41,23 @@ class CapturedStep:
         self.device = device
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.done = 0
-        self.batch: Clips | None = None
+        self.batch: Batch | None = None
         self.replay: Callable[[], None] = lambda: None
         self.terms: Terms = {}
 
-    def __call__(self, clips: Clips) -> Terms:
+    def __call__(self, batch: Batch) -> Terms:
         """One step. Returns the detached loss terms."""
         self.done += 1
         with torch.cuda.device(self.device) if self.stream else contextlib.nullcontext():
             if self.done <= EAGER_STEPS:
                 with self._aside():
-                    return self.step(clips)
+                    return self.step(batch)
             if self.batch is None:
-                self.batch = batch = clips.each(torch.clone)
-                self.replay, self.terms = self.capture(lambda: self.step(batch))
-            elif shapes(self.batch) != shapes(clips):
-                return self.step(clips)
-            for place, tensor in zip(self.batch.tensors, clips.tensors, strict=True):
+                self.batch = captured = batch.each(torch.clone)
+                self.replay, self.terms = self.capture(lambda: self.step(captured))
+            elif shapes(self.batch) != shapes(batch):
+                return self.step(batch)
+            for place, tensor in zip(self.batch.tensors, batch.tensors, strict=True):
                 place.copy_(tensor)
             self.replay()
             return {name: term.clone() for name, term in self.terms.items()}
@@ -77,9 +77,9 @@ class CapturedStep:
         current.wait_stream(self.stream)
 
 
-def shapes(clips: Clips) -> tuple[object, ...]:
+def shapes(batch: Batch) -> tuple[object, ...]:
     """What batches must have in common to share a capture."""
-    return clips.new, *(tensor.shape for tensor in clips.tensors)
+    return batch.new, *(tensor.shape for tensor in batch.tensors)
 
 
 def capture_on_card(step: Callable[[], Terms]) -> tuple[Callable[[], None], Terms]:

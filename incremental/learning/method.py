@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..config import MODALITIES, STRICT, Modality
-from ..data.batch import Clips
+from ..data.batch import Batch
 from ..data.memory import ExemplarMemory
 from ..data.tasks import Task
 from ..model.heads import HeadOutputs, Heads, Widths
@@ -42,7 +42,7 @@ class Context(Protocol):
     new_clips: Tensor
     """(n,) int64 numbers of the current task's own training clips, on the CPU."""
 
-    def over(self, function: Callable[[Clips], Tensor], clips: Tensor) -> Tensor:
+    def over(self, function: Callable[[Batch], Tensor], clips: Tensor) -> Tensor:
         """`function` of the clips numbered `clips`, batch by batch without gradients, joined, on the CPU."""
         ...
 
@@ -109,22 +109,22 @@ class Method(nn.Module):
     def become_teacher(self, task: Task) -> None:
         """Called on the frozen copy when `task` begins that it will teach."""
 
-    def recall(self, clips: Clips) -> Mapping[str, Tensor]:
+    def recall(self, batch: Batch) -> Mapping[str, Tensor]:
         """Asked of the frozen copy once a task: its outputs (B, ...) for clips of `task`, found again in
-        `clips.teacher`."""
-        return {"logits": self.heads(clips).logits}
+        `batch.teacher`."""
+        return {"logits": self.heads(batch).logits}
 
-    def recall_of_memory(self, clips: Clips) -> Mapping[str, Tensor]:
-        """The same for memory clips only, found again in `clips.teacher_of_memory`."""
+    def recall_of_memory(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The same for memory clips only, found again in `batch.teacher_of_memory`."""
         return {}
 
     # ---- learning and telling
 
-    def loss(self, clips: Clips) -> Mapping[str, Tensor]:
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Named terms; their sum is minimised. Called under gradient."""
-        return {"cross_entropy": F.cross_entropy(self.heads(clips).logits, clips.labels)}
+        return {"cross_entropy": F.cross_entropy(self.heads(batch).logits, batch.labels)}
 
-    def scores(self, clips: Clips) -> Tensor:
+    def scores(self, batch: Batch) -> Tensor:
         """(B, C) one score for every class seen; the highest is the prediction."""
-        outputs: HeadOutputs = self.heads(clips)
+        outputs: HeadOutputs = self.heads(batch)
         return outputs.logits

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...errors import InputError
-from ..data.batch import Clips, Recalled
+from ..data.batch import Batch, Recalled
 from .method import Method
 
 SMALLEST_BATCH = 16
@@ -26,12 +26,12 @@ MAPS_AT_ONCE = 32
 class Reader(Protocol):
     """How batches of clips are had by their numbers."""
 
-    def batches(self, index: Sequence[Tensor]) -> Iterator[Clips]:
+    def batches(self, index: Sequence[Tensor]) -> Iterator[Batch]:
         """The clips of each entry of `index`."""
         ...
 
 
-Recall = Callable[[Clips], Mapping[str, Tensor]]
+Recall = Callable[[Batch], Mapping[str, Tensor]]
 
 
 def even_blocks(clips: Tensor, size: int) -> list[Tensor]:
@@ -39,18 +39,18 @@ def even_blocks(clips: Tensor, size: int) -> list[Tensor]:
     return list(clips.tensor_split(-(-len(clips) // size))) if len(clips) else []
 
 
-def padded(recall: Recall, clips: Clips) -> dict[str, Tensor]:
+def padded(recall: Recall, batch: Batch) -> dict[str, Tensor]:
     """`recall` of clips, padded to the smallest batch that rounds as all larger ones do. InputError for an answer
     without a row a clip."""
-    count = len(clips.numbers)
+    count = len(batch.numbers)
     if count < SMALLEST_BATCH:
-        repeat = torch.arange(SMALLEST_BATCH, device=clips.numbers.device) % count
-        clips = clips.each(lambda tensor: tensor[repeat])
-    answers = recall(clips)
+        repeat = torch.arange(SMALLEST_BATCH, device=batch.numbers.device) % count
+        batch = batch.each(lambda tensor: tensor[repeat])
+    answers = recall(batch)
     for name, answer in answers.items():
-        if answer.dim() == 0 or len(answer) != len(clips.numbers):
+        if answer.dim() == 0 or len(answer) != len(batch.numbers):
             raise InputError(
-                f"recall's '{name}' must have a row for each of {len(clips.numbers)} clips; its shape is "
+                f"recall's '{name}' must have a row for each of {len(batch.numbers)} clips; its shape is "
                 f"{tuple(answer.shape)}"
             )
     return {name: answer[:count] for name, answer in answers.items()}
@@ -82,11 +82,11 @@ class Answers:
             done += len(batch.numbers)
             self.place[batch.numbers] = torch.arange(done - len(batch.numbers), done, device=batch.numbers.device)
 
-    def of(self, clips: Clips) -> Recalled:
+    def of(self, batch: Batch) -> Recalled:
         """The answers for a batch."""
         if self.table is None:
-            return Recalled(padded(self.recall, clips) if len(clips.numbers) else {})
-        return Recalled(self.table, self.place[clips.numbers])
+            return Recalled(padded(self.recall, batch) if len(batch.numbers) else {})
+        return Recalled(self.table, self.place[batch.numbers])
 
 
 class Teacher:
@@ -120,9 +120,9 @@ class Teacher:
                 budget=left,
             )
 
-    def answer(self, clips: Clips) -> Clips:
+    def answer(self, batch: Batch) -> Batch:
         """The same batch with the teacher's answers."""
         with torch.no_grad():
-            return clips._replace(
-                teacher=self.of_all.of(clips), teacher_of_memory=self.of_memory.of(clips.part(clips.new))
+            return batch._replace(
+                teacher=self.of_all.of(batch), teacher_of_memory=self.of_memory.of(batch.part(batch.new))
             )

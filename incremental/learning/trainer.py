@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ..config import RunConfig
-from ..data.batch import Clips
+from ..data.batch import Batch
 from ..data.memory import ExemplarMemory
 from ..data.reader import ClipReader, beside, shuffled_batches
 from ..data.tasks import ClipTable, Task
@@ -194,11 +194,11 @@ class Trainer:
                 )
         return means
 
-    def _step(self, clips: Clips, teacher: Teacher | None, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
+    def _step(self, batch: Batch, teacher: Teacher | None, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
         """One optimisation step. Returns the detached loss terms; nothing waits for the device."""
         if teacher is not None:
-            clips = teacher.answer(clips)
-        terms = self.method.loss(clips)
+            batch = teacher.answer(batch)
+        terms = self.method.loss(batch)
         if not isinstance(terms, Mapping):
             raise InputError(f"method '{self.method.name}': loss must return named terms, not {type(terms).__name__}")
         optimiser.zero_grad(set_to_none=True)

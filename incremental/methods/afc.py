@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from ..config import STRICT, Modality
-from ..data.batch import Clips
+from ..data.batch import Batch
 from ..data.tasks import Task
 from ..learning.exemplars import HerdingMemory, NearestMeanReadout, normalised_features
 from ..learning.method import Context, Settings
@@ -100,25 +100,25 @@ class AfcLsc(HerdingMemory):
         self.task = task
         self.classifier.widen(task.seen_classes)
 
-    def recall(self, clips: Clips) -> Mapping[str, Tensor]:
+    def recall(self, batch: Batch) -> Mapping[str, Tensor]:
         """Unit features (B, D), and for "clip" how much the teacher's NCA loss feels each of them: norms (B,)."""
-        features = _features(self.heads(clips))
+        features = _features(self.heads(batch))
         answers = {name: F.normalize(feature, dim=1) for name, feature in features.items()}
         if self.modality != "audio-visual" or self.settings.importances != "clip":
             return answers
-        gradients = self._gradients(clips)
+        gradients = self._gradients(batch)
         return answers | {f"norm_of_{name}": part.norm(dim=1) for name, part in gradients.items()}
 
-    def _gradients(self, clips: Clips) -> dict[str, Tensor]:
+    def _gradients(self, batch: Batch) -> dict[str, Tensor]:
         """Gradient of each clip's NCA loss (scale 1) with respect to its features. (B, D) each."""
         with torch.enable_grad():
-            outputs: HeadOutputs = self.heads(clips)
+            outputs: HeadOutputs = self.heads(batch)
             assert outputs.pooled is not None and outputs.audio is not None
             pooled = outputs.pooled.detach().requires_grad_()
             audio = outputs.audio.detach().requires_grad_()
             visual = F.relu(self.heads.visual_projection(pooled))
-            nca = nca_loss(self.classifier(audio + visual), clips.labels, 1.0, self.settings.margin)
-            parts = torch.autograd.grad(nca * len(clips.labels), [pooled, audio, visual])
+            nca = nca_loss(self.classifier(audio + visual), batch.labels, 1.0, self.settings.margin)
+            parts = torch.autograd.grad(nca * len(batch.labels), [pooled, audio, visual])
         return dict(zip(FEATURES, parts, strict=True))
 
     def end_task(self, context: Context) -> None:
@@ -132,10 +132,10 @@ class AfcLsc(HerdingMemory):
         for name, of_channels in zip(FEATURES, squares, strict=True):
             self.get_buffer(f"importance_of_{name}").copy_(of_channels / of_channels.mean().clamp(min=1e-30))
 
-    def loss(self, clips: Clips) -> Mapping[str, Tensor]:
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """NCA, + 0.5 sqrt(t) * discrepancy from the second task on."""
-        outputs: HeadOutputs = self.heads(clips)
-        nca = nca_loss(outputs.logits, clips.labels, self.classifier.scale, self.settings.margin)
+        outputs: HeadOutputs = self.heads(batch)
+        nca = nca_loss(outputs.logits, batch.labels, self.classifier.scale, self.settings.margin)
         if self.task.number == 1:
             return {"nca": nca}
         growth: float = self.task.number
@@ -145,9 +145,9 @@ class AfcLsc(HerdingMemory):
         features = _features(outputs)
         if self.settings.importances == "channel" and self.modality == "audio-visual":
             channels = {name: self.get_buffer(f"importance_of_{name}") for name in FEATURES}
-            discrepancy = channel_discrepancy(features, clips.teacher, channels)
+            discrepancy = channel_discrepancy(features, batch.teacher, channels)
         else:
-            discrepancy = feature_discrepancy(features, clips.teacher)
+            discrepancy = feature_discrepancy(features, batch.teacher)
         return {"nca": nca, "discrepancy": weight * discrepancy}
 
 

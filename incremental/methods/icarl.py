@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from ..config import STRICT
-from ..data.batch import Clips
+from ..data.batch import Batch
 from ..learning import losses
 from ..learning.exemplars import HerdingMemory, NearestMeanReadout
 from ..learning.method import Settings
@@ -38,14 +38,14 @@ class IcarlFc(HerdingMemory):
     has_teacher = True
     Settings = IcarlSettings
 
-    def loss(self, clips: Clips) -> Mapping[str, Tensor]:
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Cross-entropy over all classes, + distillation of the old logits from the second task on."""
-        logits = self.heads(clips).logits
-        terms = {"cross_entropy": F.cross_entropy(logits, clips.labels)}
+        logits = self.heads(batch).logits
+        terms = {"cross_entropy": F.cross_entropy(logits, batch.labels)}
         if self.task.number > 1:
             terms["distillation"] = losses.old_logits_binary_cross_entropy(
                 logits[:, : self.task.old_classes],
-                clips.teacher["logits"],
+                batch.teacher["logits"],
                 doubled_sigmoid=self.settings.distillation == "doubled-sigmoid",
             )
         return terms

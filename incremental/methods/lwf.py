@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from ..config import STRICT
-from ..data.batch import Clips
+from ..data.batch import Batch
 from ..learning import losses
 from ..learning.method import Method, Settings
 
@@ -36,17 +36,17 @@ class LwF(Method):
     has_teacher = True
     Settings = LwfSettings
 
-    def loss(self, clips: Clips) -> Mapping[str, Tensor]:
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Cross-entropy + TKD from the second task on."""
         if self.task.number == 1:
-            return super().loss(clips)
-        logits = self.heads(clips).logits
+            return super().loss(batch)
+        logits = self.heads(batch).logits
         old = self.task.old_classes if self.settings.cross_entropy_over == "new-classes" else 0
         return {
-            "cross_entropy": F.cross_entropy(logits[:, old:], clips.labels - old),
+            "cross_entropy": F.cross_entropy(logits[:, old:], batch.labels - old),
             "task_knowledge_distillation": losses.task_knowledge_distillation(
                 logits,
-                clips.teacher["logits"],
+                batch.teacher["logits"],
                 self.task.old_tasks,
                 self.settings.temperature,
                 self.settings.kl_direction,

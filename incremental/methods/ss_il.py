@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from ..config import STRICT
-from ..data.batch import Clips
+from ..data.batch import Batch
 from ..learning import losses
 from ..learning.method import Method, Settings
 
@@ -36,25 +36,25 @@ class SsIl(Method):
     has_teacher = True
     Settings = SsIlSettings
 
-    def loss(self, clips: Clips) -> Mapping[str, Tensor]:
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """SS-CE + TKD from the second task on."""
         if self.task.number == 1:
-            return super().loss(clips)
-        return self.separated_losses(self.heads(clips).logits, clips)
+            return super().loss(batch)
+        return self.separated_losses(self.heads(batch).logits, batch)
 
-    def separated_losses(self, logits: Tensor, clips: Clips) -> dict[str, Tensor]:
+    def separated_losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """SS-CE and TKD of logits (B, C)."""
         if self.settings.second_task_loss == "plain" and self.task.number == 2:
-            classification = F.cross_entropy(logits, clips.labels)
+            classification = F.cross_entropy(logits, batch.labels)
         else:
             classification = losses.separated_softmax_cross_entropy(
-                logits, clips.labels, clips.new, self.task.old_classes
+                logits, batch.labels, batch.new, self.task.old_classes
             )
         return {
             "separated_softmax_cross_entropy": classification,
             "task_knowledge_distillation": losses.task_knowledge_distillation(
                 logits,
-                clips.teacher["logits"],
+                batch.teacher["logits"],
                 self.task.old_tasks,
                 self.settings.temperature,
                 self.settings.kl_direction,

@@ -10,33 +10,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.batch import Clips
+from ..data.batch import Batch
 from .attention import attention_pool
 from .heads import Heads, sum_of
 
 
-def grad_cam_maps(heads: Heads, clips: Clips, *, create_graph: bool = False) -> Tensor:
+def grad_cam_maps(heads: Heads, batch: Batch, *, create_graph: bool = False) -> Tensor:
     """Grad-CAM of each clip's own class on its visual tokens, of unit length. (B, L, S) float32.
 
     Channel weights are the mean over tokens of the logit's gradient; the map is the ReLU of the weighted sum
     over channels. With `create_graph` the maps can be trained through, which needs second derivatives and
     therefore the plain attention.
     """
-    assert clips.store is not None and clips.rows is not None
+    assert batch.store is not None and batch.rows is not None
     with torch.enable_grad():
-        tokens = clips.store[clips.rows].float().requires_grad_()  # (B, L, S, D)
+        tokens = batch.store[batch.rows].float().requires_grad_()  # (B, L, S, D)
         pooled = attention_pool(
             tokens,
             torch.arange(len(tokens), device=tokens.device),
-            torch.tanh(heads.audio_attention(clips.audio)),
+            torch.tanh(heads.audio_attention(batch.audio)),
             heads.visual_attention.weight,
             heads.visual_attention.bias,
             implementation="plain",
         ).pooled
-        audio = F.relu(heads.audio_projection(clips.audio))
+        audio = F.relu(heads.audio_projection(batch.audio))
         visual = F.relu(heads.visual_projection(pooled))
         logits = heads.classifier(sum_of(audio, visual))
-        own = logits.gather(1, clips.labels[:, None]).sum()
+        own = logits.gather(1, batch.labels[:, None]).sum()
         (gradient,) = torch.autograd.grad(own, tokens, create_graph=create_graph)
         weights = gradient.mean(dim=(1, 2), keepdim=True)  # (B, 1, 1, D)
         maps = F.relu((weights * tokens).sum(dim=-1))  # (B, L, S)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import Modality
-from ..data.batch import Clips
+from ..data.batch import Batch
 from .attention import TeacherMaps, attention_pool
 
 
@@ -96,16 +96,16 @@ class Heads(nn.Module):
             self.visual_attention = nn.Linear(width, width)
         self.classifier: Classifier = LinearClassifier(width) if classifier is None else classifier
 
-    def forward(self, clips: Clips, *, maps_from: int | None = None, teacher: TeacherMaps | None = None) -> HeadOutputs:
+    def forward(self, batch: Batch, *, maps_from: int | None = None, teacher: TeacherMaps | None = None) -> HeadOutputs:
         """Outputs for a batch; `maps_from` asks for the spatial attention of the clips from there on, or with a
         teacher's maps for its cross-entropy with them."""
         audio = visual = pooled = log_temporal = log_spatial = cross_entropy = None
         if self.modality == "audio-visual":
-            assert clips.store is not None and clips.rows is not None
-            gate = torch.tanh(self.audio_attention(clips.audio))  # (B, D)
+            assert batch.store is not None and batch.rows is not None
+            gate = torch.tanh(self.audio_attention(batch.audio))  # (B, D)
             pooled, log_temporal, log_spatial, cross_entropy = attention_pool(
-                clips.store,
-                clips.rows,
+                batch.store,
+                batch.rows,
                 gate,
                 self.visual_attention.weight,
                 self.visual_attention.bias,
@@ -113,9 +113,9 @@ class Heads(nn.Module):
                 teacher=teacher,
             )
         elif self.modality == "visual":
-            pooled = clips.visual_mean
+            pooled = batch.visual_mean
         if self.modality != "visual":
-            audio = F.relu(self.audio_projection(clips.audio))  # (B, D)
+            audio = F.relu(self.audio_projection(batch.audio))  # (B, D)
         if pooled is not None:
             visual = F.relu(self.visual_projection(pooled))  # (B, D)
         fused = sum_of(audio, visual)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from avcil.incremental.config import Modality
-from avcil.incremental.data.batch import Clips, Recalled
+from avcil.incremental.data.batch import Batch, Recalled
 from avcil.incremental.data.tasks import Task
 from avcil.incremental.learning.method import Method
 from avcil.incremental.model.heads import Heads, Widths
@@ -24,10 +24,10 @@ def agrees(ours: Tensor, *path: str, relative: float = RELATIVE) -> None:
     assert (ours - theirs).abs().max() <= relative * theirs.abs().max()
 
 
-def clips(count: int = 10, new: int = parity.NEW_CLIPS) -> Clips:
+def clips(count: int = 10, new: int = parity.NEW_CLIPS) -> Batch:
     """The first `count` of the ten clips."""
     visual, audio = parity.features()
-    return Clips(
+    return Batch(
         numbers=torch.arange(count),
         labels=parity.LABELS[:count],
         audio=audio[:count],
@@ -80,7 +80,7 @@ def teacher(kind: type[Method], modality: Modality = "audio-visual", **settings:
     return method.requires_grad_(False)
 
 
-def taught(batch: Clips, teaching: Method) -> Clips:
+def taught(batch: Batch, teaching: Method) -> Batch:
     """The batch with a teacher's answers."""
     with torch.no_grad():
         answers = teaching.recall(batch)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from avcil.cache import CacheWriter, Fingerprint
 from avcil.incremental.config import RunConfig
-from avcil.incremental.data.batch import Clips
+from avcil.incremental.data.batch import Batch
 from avcil.incremental.learning.method import Method
 from avcil.incremental.learning.randomness import generator
 from avcil.incremental.learning.state import Progress
@@ -205,6 +205,6 @@ class TableSource:
             audio[: len(numbers)] = self.audio[numbers]
 
 
-def plain_batch(clips: int) -> Clips:
+def plain_batch(clips: int) -> Batch:
     """A batch of `clips` clips, audio only."""
-    return Clips(torch.arange(clips), torch.arange(clips) % 3, torch.randn(clips, AUDIO, generator=generator(0, clips)))
+    return Batch(torch.arange(clips), torch.arange(clips) % 3, torch.randn(clips, AUDIO, generator=generator(0, clips)))

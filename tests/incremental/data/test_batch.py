@@ -3,7 +3,7 @@
 import pytest
 import torch
 from avcil.errors import InputError
-from avcil.incremental.data.batch import Clips, Recalled
+from avcil.incremental.data.batch import Batch, Recalled
 from avcil.incremental.data.memory import ExemplarMemory
 from avcil.incremental.data.tasks import ClipTable, Task
 from avcil.tests.incremental import plain_methods
@@ -65,7 +65,7 @@ def test_clips_of_a_split_and_of_classes_come_in_the_manifests_order():
 
 def test_part_of_a_batch_counts_what_is_new_in_it():
     store = torch.zeros(9, 1, 1, 2)
-    batch = Clips(
+    batch = Batch(
         torch.arange(5), torch.arange(5) + 10, torch.rand(5, 3), store, torch.arange(4, 9), torch.rand(5, 2), new=3
     )
     batch = batch._replace(teacher=Recalled({"logits": torch.zeros(5, 2)}))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from avcil.incremental.data.batch import Clips
+from avcil.incremental.data.batch import Batch
 from avcil.incremental.data.reader import ClipReader, beside, shuffled_batches
 from avcil.incremental.data.residence import Residence, Visual
 from avcil.incremental.learning.randomness import generator
@@ -118,9 +118,9 @@ def test_batches_outside_training_are_no_larger_than_those_in_it():
         read, _ = reader("tokens", gigabytes=gigabytes)
         sizes: list[int] = []
 
-        def counted(clips: Clips, sizes: list[int] = sizes) -> Tensor:
-            sizes.append(len(clips.numbers))
-            return clips.labels
+        def counted(batch: Batch, sizes: list[int] = sizes) -> Tensor:
+            sizes.append(len(batch.numbers))
+            return batch.labels
 
         assert read.over(counted, torch.arange(5), batch_size=100).tolist() == [0, 1, 2, 3, 0]
         assert sizes == [2, 2, 1]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from avcil.errors import InputError
-from avcil.incremental.data.batch import Clips
+from avcil.incremental.data.batch import Batch
 from avcil.incremental.learning import graphs
 from avcil.incremental.learning.graphs import EAGER_STEPS, CapturedStep, Terms
 from avcil.incremental.learning.teacher import Teacher
@@ -49,9 +49,9 @@ class StandIn:
 def test_a_captured_step_sees_each_batch_where_the_first_one_lay():
     seen: list[tuple[list[int], list[int], int]] = []
 
-    def step(clips: Clips) -> Mapping[str, Tensor]:
-        seen.append((clips.numbers.tolist(), clips.labels.tolist(), clips.audio.data_ptr()))
-        return {"sum": clips.audio.sum()}
+    def step(batch: Batch) -> Mapping[str, Tensor]:
+        seen.append((batch.numbers.tolist(), batch.labels.tolist(), batch.audio.data_ptr()))
+        return {"sum": batch.audio.sum()}
 
     card = StandIn()
     captured = CapturedStep(step, torch.device("cpu"), card)
@@ -112,7 +112,7 @@ def on_card(value: Any) -> Any:
     """A copy that has shapes only."""
     if isinstance(value, Tensor):
         return value.to("meta")
-    if isinstance(value, Clips):
+    if isinstance(value, Batch):
         return value.each(on_card)._replace(store=None if value.store is None else on_card(value.store))
     assert isinstance(value, Teacher)
     value = copy.deepcopy(value)
@@ -127,7 +127,7 @@ def on_card(value: Any) -> Any:
 def looked_at(monkeypatch: pytest.MonkeyPatch, *, numbers_read: bool = False) -> None:
     """Have the first step that a teacher takes part in, or the first of the second task, done on the meta device."""
 
-    def step(self: Trainer, clips: Clips, teacher: Any, optimiser: Any) -> Any:
+    def step(self: Trainer, clips: Batch, teacher: Any, optimiser: Any) -> Any:
         if self.method.task.number == 1:
             return stepped(self, clips, teacher, optimiser)
         there = copy.copy(self)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from avcil.errors import InputError
-from avcil.incremental import Clips
+from avcil.incremental import Batch
 from avcil.incremental.data.residence import staging_rows
 from avcil.incremental.learning import teacher as room
 from avcil.incremental.learning import trainer
@@ -51,7 +51,7 @@ def test_small_batches_are_padded_and_cut_again():
 class ByNumber:
     """A reader without residence."""
 
-    def batches(self, index: Sequence[Tensor]) -> Iterator[Clips]:
+    def batches(self, index: Sequence[Tensor]) -> Iterator[Batch]:
         for numbers in index:
             yield (
                 synthetic.plain_batch(100)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from avcil.errors import InputError
-from avcil.incremental import Clips, ClipTable, Context, Method, Settings, Task, Widths
+from avcil.incremental import Batch, ClipTable, Context, Method, Settings, Task, Widths
 from avcil.incremental.config import RunConfig
 from avcil.incremental.data.reader import ClipReader
 from avcil.incremental.data.residence import Residence
@@ -50,19 +50,19 @@ class Scripted(Method):
         self.get_buffer("epochs").zero_()
         self.calls.append(("begin_task", context.task.number, context.new_clips.tolist(), dict(context.memory.chosen)))
 
-    def loss(self, clips: Clips) -> Mapping[str, Tensor]:
-        self.calls.append(("loss", clips.numbers.tolist(), clips.new))
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        self.calls.append(("loss", batch.numbers.tolist(), batch.new))
         return {"up": -self.weight if self.task.number % 2 else self.weight}
 
     def after_epoch(self, context: Context) -> None:
         self.get_buffer("epochs").add_(1)
         self.calls.append(("after_epoch",))
 
-    def scores(self, clips: Clips) -> Tensor:
-        self.calls.append(("scores", clips.numbers.tolist()))
+    def scores(self, batch: Batch) -> Tensor:
+        self.calls.append(("scores", batch.numbers.tolist()))
         done = int(self.get_buffer("epochs"))
         right = self.right[min(done, len(self.right)) - 1]
-        answer = torch.where(torch.arange(len(clips.labels)) < right, clips.labels, (clips.labels + 1) % CLASSES)
+        answer = torch.where(torch.arange(len(batch.labels)) < right, batch.labels, (batch.labels + 1) % CLASSES)
         return torch.eye(CLASSES)[answer]
 
     def end_task(self, context: Context) -> None:
@@ -287,8 +287,8 @@ def test_a_loss_that_is_no_number_any_more_ends_the_run_in_one_line():
     """Its figures would look like any others."""
 
     class Diverging(Scripted):
-        def loss(self, clips: Clips) -> Mapping[str, Tensor]:
-            steady, up = self.heads.audio_projection.weight.sum(), super().loss(clips)["up"]
+        def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+            steady, up = self.heads.audio_projection.weight.sum(), super().loss(batch)["up"]
             too_much = self.task.number == 2 and len(self.of("after_epoch")) == 4
             return {"steady": 0 * steady, "growing": up * 1e38 * 1e38 if too_much else up}
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from avcil.benchmarks import plain
-from avcil.incremental.data.batch import Clips
+from avcil.incremental.data.batch import Batch
 from avcil.incremental.model.grad_cam import grad_cam_distance, grad_cam_maps
 from avcil.incremental.model.heads import Heads, Widths
 from avcil.tests.incremental.replay import plain_heads
@@ -34,11 +34,11 @@ def heads_of(seed: int) -> Heads:
     return heads
 
 
-def batch_of(seed: int) -> Clips:
+def batch_of(seed: int) -> Batch:
     """Rows of a larger store, in another order and with a repeat."""
     draw = torch.Generator().manual_seed(seed)
     store = torch.randn(5, SLICES, TOKENS, CHANNELS, generator=draw)
-    return Clips(
+    return Batch(
         numbers=torch.arange(CLIPS),
         labels=torch.tensor([2, 0, 3]),
         audio=torch.randn(CLIPS, AUDIO, generator=draw),
@@ -52,17 +52,17 @@ def in_double(heads: Heads) -> plain.PlainHeads:
 
 
 @torch.no_grad()
-def maps_by_differences(heads: plain.PlainHeads, clips: Clips) -> Tensor:
+def maps_by_differences(heads: plain.PlainHeads, batch: Batch) -> Tensor:
     """Central differences of each clip's own logit in every number of its tokens. (B, L, S) of unit length."""
-    assert clips.store is not None
-    visual, audio = clips.store[clips.rows].double(), clips.audio.double()
+    assert batch.store is not None
+    visual, audio = batch.store[batch.rows].double(), batch.audio.double()
     gradient = torch.zeros_like(visual)
     for place in range(visual[0].numel()):
         nudge = torch.zeros_like(visual[0]).flatten()
         nudge[place] = STEP
         nudge = nudge.view_as(visual[0])
         up, down = (heads(visual + sign * nudge, audio)[0] for sign in (1, -1))
-        own = (up - down).gather(1, clips.labels[:, None])[:, 0] / (2 * STEP)  # (B,)
+        own = (up - down).gather(1, batch.labels[:, None])[:, 0] / (2 * STEP)  # (B,)
         gradient.flatten(1)[:, place] = own
     weights = gradient.mean(dim=(1, 2))  # (B, D)
     maps = torch.einsum("bd,blsd->bls", weights, visual).relu()

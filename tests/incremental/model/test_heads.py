@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from avcil.benchmarks import plain
-from avcil.incremental.data.batch import Clips
+from avcil.incremental.data.batch import Batch
 from avcil.incremental.data.tasks import Task
 from avcil.incremental.methods.av_cil import AvCil
 from avcil.incremental.methods.fine_tuning import FineTuning
@@ -78,7 +78,7 @@ def random_heads(widths: Widths, modality, classes: int, seed: int) -> Heads:
     return heads
 
 
-def random_clips(shape: tuple[int, int, int, int, int], batch: int, seed: int) -> tuple[Clips, Tensor, Tensor]:
+def random_clips(shape: tuple[int, int, int, int, int], batch: int, seed: int) -> tuple[Batch, Tensor, Tensor]:
     """A batch from a store of `shape` (N, L, S, D, D_audio), in any order and with repeats, and its features."""
     held, slices, tokens, channels, audio_channels = shape
     draw = torch.Generator().manual_seed(seed)
@@ -86,7 +86,7 @@ def random_clips(shape: tuple[int, int, int, int, int], batch: int, seed: int) -
     rows = torch.randint(held, (batch,), generator=draw)
     audio = torch.randn(batch, audio_channels, generator=draw)
     labels = torch.zeros(batch, dtype=torch.int64)
-    clips = Clips(torch.arange(batch), labels, audio, store, rows, store[rows].mean(dim=(1, 2)), new=batch)
+    clips = Batch(torch.arange(batch), labels, audio, store, rows, store[rows].mean(dim=(1, 2)), new=batch)
     return clips, store[rows], audio
 
 
