@@ -16,7 +16,7 @@ from avcil.benchmarks.demo_tables import run_words
 from avcil.cache import CacheWriter, FeatureCache, Fingerprint
 from avcil.extract.cli import main as avcil_extract
 from avcil.incremental.cli import main as avcil_incr
-from avcil.incremental.results.collect import rows_of, spread
+from avcil.incremental.results.collect import load_runs, rows_of, spread
 
 STORED = ("float32", "bfloat16", "float16", "int8")
 COMPUTED = ("float32", "bfloat16")
@@ -61,8 +61,8 @@ def main(demo: Path, out: Path, seeds: int, epochs: int, learning_rate: float) -
             words = run_words(demo, caches[stored], seeds, epochs, learning_rate)
             words += ["--method", "av-cil", "--precision", computed, "--out", str(folder)]
             avcil_incr(words, standalone_mode=False)
-            (row,) = rows_of([folder])
-            found[stored, computed] = list(row.metrics)
+            (row,) = rows_of(load_runs([folder]))
+            found[stored, computed] = [run.metrics for run in row.runs]
     reference = found["float32", "float32"]
     click.echo(f"\n{seeds} seeds; mean ± sample standard deviation (95% interval of the mean), percent\n")
     heads = [head for name in FIGURES.values() for head in (name, "less float32 throughout")]

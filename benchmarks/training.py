@@ -26,6 +26,8 @@ from avcil.incremental.config import RunConfig
 from avcil.incremental.data.reader import ClipReader
 from avcil.incremental.data.residence import Residence
 from avcil.incremental.data.tasks import ClipTable
+from avcil.incremental.learning.context import TaskContext
+from avcil.incremental.learning.gradient import GradientLearning
 from avcil.incremental.learning.trainer import Trainer
 from avcil.incremental.methods.av_cil import AvCil, AvCilSettings
 from avcil.incremental.model.heads import Widths
@@ -51,20 +53,31 @@ class OurStep:
 def our_step(device: torch.device, dtype: torch.dtype, source: RandomSource, new: int, memory: int) -> OurStep:
     """Set a trainer up at the beginning of task 2."""
     table = table_of(2, 7, new, 7, 7)
-    config = RunConfig("av-cil", "", 7, epochs=1, batch_size=new, memory_size=memory, memory_batch_size=memory)
+    config = RunConfig(
+        method="av-cil",
+        cache="",
+        classes_per_task=7,
+        epochs=1,
+        batch_size=new,
+        memory_size=memory,
+        memory_batch_size=memory,
+    )
     residence = Residence(
         source, table.ids, device=device, dtype=dtype, visual="tokens", largest_batch=new + memory, gigabytes=8
     )
     reader = ClipReader(residence, table.labels)
     settings = AvCilSettings()
-    method = build_method(AvCil, config, settings, Widths(768, 768))
+    method = AvCil(settings, Widths(768, 768), config.modality)
     trainer = Trainer(config, table, method, reader)
-    trainer._grow(method, table.task(1))
+    trainer._grow(table.task(1))
     old = table.of("train", range(7))[:memory]
     fresh = table.of("train", range(7, 14))
     residence.hold(torch.cat([fresh, old]))
-    teacher = trainer._teacher(table.task(2), torch.cat([fresh, old]), old)
-    trainer._grow(method, table.task(2))
+    task = table.task(2)
+    learning = GradientLearning(
+        method, TaskContext(task, trainer.memory, table.labels, fresh, fresh, old, reader, config)
+    )
+    trainer._grow(task)
     optimiser = torch.optim.Adam(method.parameters(), lr=1e-3, weight_decay=1e-4, fused=True)
     (batch,) = reader.batches([torch.cat([fresh, old])], [len(fresh)])
 
@@ -72,7 +85,7 @@ def our_step(device: torch.device, dtype: torch.dtype, source: RandomSource, new
         with torch.no_grad():
             return method.scores(batch)
 
-    return OurStep(trainer, lambda: trainer._step(batch, teacher, optimiser), evaluate)
+    return OurStep(trainer, lambda: learning._step(batch, optimiser), evaluate)
 
 
 def products(device: torch.device, dtype: torch.dtype, clips: int, *, backward: bool) -> Callable[[], object]:

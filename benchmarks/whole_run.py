@@ -46,9 +46,9 @@ class WholeRun:
     def ours(self, dtype: torch.dtype) -> None:
         """The product's trainer, as `avcil-incr run` has it."""
         config = RunConfig(
-            "av-cil",
-            "",
-            CLASSES,
+            method="av-cil",
+            cache="",
+            classes_per_task=CLASSES,
             epochs=self.epochs,
             batch_size=NEW,
             memory_batch_size=MEMORY,

@@ -154,7 +154,7 @@ class Demo:
 
     def show_results(self, runs: Sequence[Path]) -> None:
         """The table."""
-        from ..incremental.results.collect import rows_of
+        from ..incremental.results.collect import load_runs, rows_of
 
         table = Table(
             box=box.SIMPLE_HEAD, title=f"Percent, mean ± standard deviation, {self.seeds} seeds, random encoders"
@@ -163,7 +163,7 @@ class Demo:
         for heading in ("Mean Accuracy", "Average Forgetting", "Last Accuracy", "Seconds a seed"):
             table.add_column(heading, justify="right")
         for learning, run in zip(LEARNINGS, runs, strict=True):
-            (row,) = rows_of([run / f"seed-{seed}" for seed in range(self.seeds)])
+            (row,) = rows_of(load_runs([run / f"seed-{seed}" for seed in range(self.seeds)]))
             figures = map(row.figure, ("mean_accuracy", "average_forgetting", "last_accuracy", "seconds"))
             table.add_row(learning.title, *map(in_words, figures))
         self.console.print(table)

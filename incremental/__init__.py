@@ -10,24 +10,38 @@ if TYPE_CHECKING:
     from .data.tasks import ClipTable, Task
     from .learning import losses
     from .learning.exemplars import HerdingMemory, NearestMeanReadout
-    from .learning.method import Context, Method, Settings
+    from .learning.gradient import Method
+    from .learning.method import Context, Settings
+    from .learning.statistics import StatisticsMethod
     from .model.heads import HeadOutputs, Heads, Widths
+    from .results.collect import FinishedRun, frame, load_runs
+    from .runs.call import ConfiguredRun, configure, run
+    from .runs.listeners import Listener, StartedRun
 
 __all__ = [
     "STRICT",
     "Batch",
     "ClipTable",
+    "ConfiguredRun",
     "Context",
     "ExemplarMemory",
+    "FinishedRun",
     "HeadOutputs",
     "Heads",
     "HerdingMemory",
+    "Listener",
     "Method",
     "NearestMeanReadout",
     "Settings",
+    "StartedRun",
+    "StatisticsMethod",
     "Task",
     "Widths",
+    "configure",
+    "frame",
+    "load_runs",
     "losses",
+    "run",
 ]
 
 _HOMES = {
@@ -36,8 +50,13 @@ _HOMES = {
     "ExemplarMemory": "data.memory",
     **dict.fromkeys(("ClipTable", "Task"), "data.tasks"),
     **dict.fromkeys(("HeadOutputs", "Heads", "Widths"), "model.heads"),
-    **dict.fromkeys(("Context", "Method", "Settings"), "learning.method"),
+    "Method": "learning.gradient",
+    "StatisticsMethod": "learning.statistics",
+    **dict.fromkeys(("Context", "Settings"), "learning.method"),
     **dict.fromkeys(("HerdingMemory", "NearestMeanReadout"), "learning.exemplars"),
+    **dict.fromkeys(("ConfiguredRun", "configure", "run"), "runs.call"),
+    **dict.fromkeys(("Listener", "StartedRun"), "runs.listeners"),
+    **dict.fromkeys(("FinishedRun", "frame", "load_runs"), "results.collect"),
 }
 _FORMER = {"Clips": "Batch"}
 """Names that plugins written for version 0.1 may import, and what they are called now."""

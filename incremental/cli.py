@@ -13,6 +13,8 @@ from ..errors import InputError, OneLineGroup
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from .runs.call import ConfiguredRun
+
 Folder = click.Path(path_type=Path, file_okay=False)
 File = click.Path(path_type=Path, dir_okay=False)
 
@@ -66,73 +68,49 @@ def run(
     **options: Any,
 ) -> None:
     """Learn the tasks one after another and write the results to OUT."""
-    from .methods import find_method
-    from .results.files import content_of
-    from .runs import configure as configuration
+    from .runs.call import configure
+    from .runs.configure import parse_assignments
 
-    given: dict[str, Any] = {}
-    if config_file is not None:
-        repeated = content_of(config_file, "run")
-        given = {**repeated, **repeated.get("settings", {})}
-        given.pop("settings", None)
-        method = method or str(given.get("method"))
-    given |= {name: options[name] for name in RUN_OPTIONS if options[name] is not None}
-    assigned = configuration.parse_assignments(assignments)
+    given = {name: options[name] for name in RUN_OPTIONS if options[name] is not None}
+    assigned = parse_assignments(assignments)
     for name in assigned:
         if options.get(name) is not None:
             raise InputError(f"{name} is given twice: as --{name.replace('_', '-')} and by --set")
     given |= assigned
-    method = assigned.get("method", method)
-    if method is None:
-        raise InputError("say what to run: --method NAME (avcil-incr methods lists them)")
-    given["plugins"] = [str(path.resolve()) for path in plugins] or given.get("plugins", [])
-    kind = find_method(method, map(Path, given["plugins"]))
-
-    from .runs.experiment import place_for, places_for_seeds
-    from .runs.problem import load_data, load_problem
-
-    problem = load_problem(given.get("dataset"), given.get("manifest"), given.get("classes"))
-    for name in ("manifest", "classes", "tasks", "cache"):  # so that the run can be repeated from anywhere
-        if given.get(name) is not None:
-            given[name] = str(Path(given[name]).resolve())
     if print_config:
         given.setdefault("cache", "")
-    elif given.get("cache") is None:
-        raise InputError("say where the features are: --cache DIR")
-    config, settings = configuration.configure(kind, problem.protocol, given)
+    configured = configure(given.pop("method", method), config_file=config_file, plugins=plugins, **given)
     if print_config:
-        click.echo(json.dumps(configuration.as_plain(config, settings), indent=2))
+        click.echo(json.dumps(configured.plain(), indent=2))
         return
     if out is None:
         raise InputError("say where the results go: --out DIR")
-    if seeds is None:  # told before features are loaded, which takes its time
-        place_for(config, settings, out)
-    else:
-        places_for_seeds(config, settings, out, seeds)
-    _run(kind, config, settings, load_data(config, problem), out, seeds)
+    configured.check_place(out, seeds)
+    _run(configured, out, seeds)
 
 
-def _run(kind: Any, config: Any, settings: Any, data: Any, out: Path, seeds: int | None) -> None:
+def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
     """Run one or several seeds with progress on the screen, then show the table."""
-    from .runs.experiment import run_once, run_seeds
-    from .runs.screen import RunProgress
+    from .runs.call import run as run_configured
+    from .runs.screen import Screen
 
+    data, kind, config = configured.load(), configured.kind, configured.config
     table = data.table
     click.echo(
         f"{kind.name}: {len(table.ids)} clips, {len(table.class_order)} classes in {len(table.tasks)} tasks; "
-        f"{config.epochs} epochs a task; {data.device}, {str(data.dtype).removeprefix('torch.')}"
+        + (f"{config.epochs} epochs a task; " if kind.way == "gradient" else "one pass a task; ")
+        + f"{data.device}, {str(data.dtype).removeprefix('torch.')}"
     )
+    if configured.unused:
+        click.echo(f"not used, since {kind.name} is solved in one pass: {', '.join(configured.unused)}")
     if data.residence.plan is not None:
         click.echo(f"features: {data.residence.plan}")
     if data.lost:
         click.echo(f"not in the cache and left out: {len(data.lost)} clips of the manifest")
     if data.cache.random_weights:
         click.echo("features come from encoders with RANDOM weights")
-    with RunProgress(config.epochs, len(table.tasks)) as progress:
-        if seeds is None:
-            run_once(kind, config, settings, data, out, progress.report)
-        else:
-            run_seeds(kind, config, settings, data, out, seeds, progress.report_seed)
+    with Screen(several=seeds is not None) as screen:
+        run_configured(configured, out, seeds=seeds, listeners=[screen], data=data)
     _show_table([out])
     click.echo(f"results: {out}")
 
@@ -165,15 +143,16 @@ def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
 @click.argument("run_directory", metavar="RUN", type=Folder)
 def show(run_directory: Path) -> None:
     """Show every figure of one run and its accuracy matrix."""
-    from .results.collect import finished_runs, rows_of
+    from .results.collect import load_runs, rows_of
     from .results.tables import notes, run_tables
 
     console = _console()
-    for path in finished_runs([run_directory]):
-        for table in run_tables(path):
+    runs = load_runs([run_directory])
+    for run in runs:
+        for table in run_tables(run):
             console.print(table)
-        click.echo(f"files: {path}")
-    for line in notes(rows_of([run_directory])):
+        click.echo(f"files: {run.path}")
+    for line in notes(rows_of(runs)):
         click.echo(line)
 
 
@@ -196,15 +175,15 @@ def _console(*, wide: bool = False) -> "Console":
     return console
 
 
-def _show_table(runs: Sequence[Path], *, markdown: bool = False, csv_file: Path | None = None) -> None:
-    from .results.collect import rows_of
+def _show_table(paths: Sequence[Path], *, markdown: bool = False, csv_file: Path | None = None) -> None:
+    from .results.collect import load_runs, rows_of
     from .results.tables import as_frame, notes, results_table
 
-    rows = rows_of(runs)
+    if csv_file is not None and not csv_file.parent.is_dir():
+        raise InputError(f"--csv {csv_file}: there is no folder {csv_file.parent}")
+    rows = rows_of(load_runs(paths))
     _console(wide=markdown).print(results_table(rows, markdown=markdown))
     for line in notes(rows):
         click.echo(line)
     if csv_file is not None:
-        if not csv_file.parent.is_dir():
-            raise InputError(f"--csv {csv_file}: there is no folder {csv_file.parent}")
         as_frame(rows).to_csv(csv_file, index=False)

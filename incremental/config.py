@@ -1,4 +1,8 @@
-"""The configuration of a run: what is learnt, by which method, with which settings. Written beside results."""
+"""The configuration of a run: what is learnt, by which method, with which settings. Written beside results.
+
+Which settings say what is learnt, which decide the result and which only how the work is carried out is told here, by
+the class a field stands in, and nowhere else.
+"""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -21,42 +25,52 @@ STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan
 Positive = Annotated[int, Field(ge=1)]
 
 
-@dataclass(frozen=True, config=STRICT)
-class RunConfig:
-    """Everything a run depends on, apart from the features and the method's own settings."""
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ProblemSettings:
+    """What is to be learnt: where clips, order, tasks and features lie. Two runs learn the same problem when these give
+    the same clips, labels, splits, tasks and features, wherever the files are."""
 
-    method: str
-    """Name of the method, as `avcil-incr methods` lists it."""
     cache: str
-    """Folder of the feature cache."""
+    """Folder of the feature cache that avcil-extract made."""
     classes_per_task: Positive
     """Classes that arrive with each task; >= 1. What is left over makes a smaller last task."""
     dataset: str | None = None
     """Name of a published benchmark, or none where `manifest` is given."""
     manifest: str | None = None
-    """CSV of clips (video_id, label, split), or none where `dataset` is given."""
+    """CSV of your own clips (video_id, label, split), or none where `dataset` is given."""
     classes: str | None = None
-    """CSV of the class order (class_index, label) that goes with `manifest`; else labels in alphabetical order."""
+    """CSV of the class order (class_index, label) that goes with `manifest`; else labels as the manifest first names
+    them."""
     class_order_seed: int | None = None
     """Shuffle the class order from this seed; none keeps the published or given order."""
     tasks: str | None = None
     """CSV of tasks (task, label) that replaces class order and classes_per_task; not with class_order_seed."""
-    plugins: tuple[str, ...] = ()
-    """Python files with methods that are not the package's own."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainingSettings:
+    """What every result depends on, besides the problem and the method's own settings."""
+
+    method: str
+    """Name of the method, as `avcil-incr methods` lists it."""
     modality: Modality = "audio-visual"
-    """Which features are used."""
+    """Which features are used: audio-visual, audio or visual."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of every random choice but the class order; >= 0."""
+    memory_size: Annotated[int, Field(ge=0)] = 340
+    """|M|, clips in the exemplar memory; >= 0."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class GradientSettings:
+    """What the result of a method depends on that is learnt by gradient; one that is solved uses none of these."""
+
     epochs: Positive = 100
     """Epochs a task; >= 1."""
     batch_size: Positive = 256
     """Clips a training batch (new clips where memory clips come beside them); >= 1, lowered to the set's size."""
-    memory_size: Annotated[int, Field(ge=0)] = 340
-    """|M|, clips in the exemplar memory; >= 0."""
     memory_batch_size: Positive = 128
     """Memory clips that come beside the new ones in a batch; >= 1, lowered to the memory's size."""
-    evaluation_batch_size: Positive = 128
-    """Clips a batch in evaluation, at most as many as in training; >= 1. Changes no result beyond rounding."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Adam's; > 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
@@ -64,21 +78,36 @@ class RunConfig:
     model_choice: Literal["best", "last"] = "best"
     """"best": the first epoch with the highest accuracy on the validation clips of all seen classes, as
     published (this looks at old classes' validation clips); "last": the last epoch."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ExecutionSettings:
+    """How a run is carried out, which changes no result beyond rounding."""
+
+    plugins: tuple[str, ...] = ()
+    """Python files with methods that are not the package's own."""
     device: str = "auto"
     """"auto" (a GPU where there is one), "cpu", "cuda:0"."""
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """Type in which visual tokens are held and multiplied; "auto": bfloat16 where the device is fast at it."""
+    evaluation_batch_size: Positive = 128
+    """Clips a batch in evaluation, at most as many as in training; >= 1. Changes no result beyond rounding."""
     teacher: Literal["once", "each-step"] = "once"
     """Ask the teacher once a task and look its answers up, or ask it in every step (same bits, slower)."""
     residence_gigabytes: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    """GiB that features may fill, those beyond being read again for every batch; none: 80% of a card's free memory,
+    """GiB that features may fill, those beyond being read again for every batch; none: 80% of a GPU's free memory,
     but on a CPU, where reading again costs little, a batch and a half or 0.25 GiB, whichever is more."""
     cuda_graphs: bool = False
     """Replay training steps as CUDA graphs, which should help where steps are short: one modality, small batches.
-    Only on a card; it has not yet been run on one. A method's `loss` must then be the same work in every step of a
+    Only on a GPU; it has not yet been run on one. A method's `loss` must then be the same work in every step of a
     task."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
-    """Least time between two states written to go on from; 0 writes one after every epoch."""
+    """Least time between two saved states that a killed run resumes from; 0 saves one after every epoch."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunConfig(ExecutionSettings, GradientSettings, TrainingSettings, ProblemSettings):
+    """Everything a run depends on, apart from the features and the method's own settings."""
 
 
 def names_of(kind: type) -> tuple[str, ...]:

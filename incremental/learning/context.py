@@ -1,4 +1,4 @@
-"""What a method sees at the borders of tasks and epochs.
+"""One task as it is handed to a method and to its way of learning.
 
 Shapes: n clips.
 """
@@ -18,12 +18,16 @@ from .randomness import generator
 
 @dataclass
 class TaskContext:
-    """What a method sees at the borders of tasks and epochs (`method.Context`)."""
+    """What a method sees at the borders of tasks and epochs (`method.Context`), and what its way of learning needs."""
 
     task: Task
     memory: ExemplarMemory
     labels: Tensor
     new_clips: Tensor
+    pool: Tensor
+    """(n,) int64 numbers of the clips learnt from, old ones too where the method mixes them in."""
+    beside: Tensor
+    """(n,) int64 numbers of the memory clips that come as the second part of every batch; none for most methods."""
     reader: ClipReader
     config: RunConfig
 

@@ -13,7 +13,8 @@ from ..config import Modality
 from ..data.batch import Batch
 from ..data.tasks import Task
 from ..model.heads import Heads, Widths
-from .method import Context, Method
+from .gradient import Method
+from .method import Context
 
 
 def herding(features: Tensor, count: int, *, repeats: bool) -> Tensor:

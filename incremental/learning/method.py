@@ -1,18 +1,17 @@
-"""What a method is: heads, a loss, a memory policy and a readout. One file a method in `methods/`.
+"""What every method is, however it learns: classes that arrive, a memory policy, a readout.
 
-A method is an nn.Module, so what it trains, saves and goes on from is its state_dict. The trainer calls, in
-this order, for each task: `grow`, `begin_task`; then for each epoch `loss` for every batch, `after_epoch`,
-`scores` on the validation clips; then, with the chosen weights back in place, `end_task` and `scores` on the
-test clips. The frozen copy of the method made at a task's end is the next task's teacher.
+A method is an nn.Module, so what it learns, saves and resumes from is its state_dict. Its base says how it learns a
+task: `gradient.Method` by steps down a loss, `statistics.StatisticsMethod` by sums over clips that are solved at the
+end of the task. For each task the trainer calls, in this order: `learning`, `grow`, `begin_task`; then whatever the way
+of learning asks of the method; then `end_task`, and `scores` on the test clips.
 
-Shapes: B clips, L time slices, S tokens, D channels, C classes.
+Shapes: B clips, n clips of the table, C classes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
-import torch.nn.functional as F
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
@@ -20,11 +19,14 @@ from ..config import MODALITIES, STRICT, Modality
 from ..data.batch import Batch
 from ..data.memory import ExemplarMemory
 from ..data.tasks import Task
-from ..model.heads import HeadOutputs, Heads, Widths
+from ..model.heads import Widths
 
 Replay = Literal["none", "separate", "mixed", "everything"]
 """How old clips are trained on: not at all; as the second part of every batch; mixed into the training set;
 or all clips seen so far, as only an upper bound may."""
+
+Way = Literal["gradient", "statistics"]
+"""How a task is learnt: by steps down a loss over epochs, or by sums over clips, each seen once."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -51,8 +53,30 @@ class Context(Protocol):
         ...
 
 
-class Method(nn.Module):
-    """Base of all methods: plain cross-entropy over all classes so far, no memory, argmax of logits."""
+class Learning(Protocol):
+    """How one task is learnt, from its beginning to its end; made before the method grows for it."""
+
+    def epochs(self, done: int, optimiser: Mapping[str, Any] | None) -> Iterator[tuple[int, dict[str, float]]]:
+        """Learn epoch by epoch, after `done` epochs of which `optimiser` is the state they left.
+
+        Gives the number of each epoch that has ended and the mean of its loss terms. None for a way without epochs.
+        """
+        ...
+
+    def optimiser_state(self) -> dict[str, Any] | None:
+        """What `epochs` needs besides the method's own state to be resumed."""
+        ...
+
+    def conclude(self) -> dict[str, float]:
+        """What is left to learn once the chosen epoch's state and the exemplars of all classes are in place.
+
+        Returns figures worth a line in history.csv, or nothing.
+        """
+        ...
+
+
+class BaseMethod(nn.Module):
+    """Base of all ways to learn. A method of one's own begins with `Method` or `StatisticsMethod`."""
 
     name: ClassVar[str]
     """What --method calls it."""
@@ -60,10 +84,11 @@ class Method(nn.Module):
     """Authors, title, venue and year."""
     family: ClassVar[str | None] = None
     """Whose number of epochs a benchmark's presets give it; its own name unless said."""
+    way: ClassVar[Way]
     replay: ClassVar[Replay] = "none"
-    has_teacher: ClassVar[bool] = False
-    """Whether `recall` is asked from the second task on."""
     modalities: ClassVar[tuple[Modality, ...]] = MODALITIES
+    needs_tokens: ClassVar[bool] = True
+    """Whether audio-visual batches come with every visual token, or with their mean alone."""
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
@@ -72,29 +97,17 @@ class Method(nn.Module):
         self.widths = widths
         self.modality = modality
         self.task = Task(0, (0, 0))
-        self.heads = self.build_heads()
 
-    def build_heads(self) -> Heads:
-        """The network, before it knows any class."""
-        return Heads(self.widths, self.modality)
-
-    @property
-    def balanced_epochs(self) -> int:
-        """Epochs that train the classifier on the exemplars of all classes alone, once these are chosen."""
-        return 0
-
-    # ---- the borders of tasks and epochs
+    def learning(self, context: Any) -> Learning:
+        """How this method learns the task of `context` (a `context.TaskContext`)."""
+        raise NotImplementedError
 
     def grow(self, task: Task) -> None:
         """Make room for the task's classes. Shapes only: what depends on data belongs to `begin_task`."""
         self.task = task
-        self.heads.classifier.widen(task.seen_classes)
 
     def begin_task(self, context: Context) -> None:
-        """Initialise from data, before the optimiser is made."""
-
-    def after_epoch(self, context: Context) -> None:
-        """Update whatever `scores` needs besides the weights (as buffers)."""
+        """Initialise from data, before anything is learnt."""
 
     def end_task(self, context: Context) -> None:
         """Update, from the chosen weights, whatever `scores` needs besides them."""
@@ -104,27 +117,6 @@ class Method(nn.Module):
         order = torch.randperm(len(clips), generator=context.generator("exemplars", label))
         return clips[order[:share]]
 
-    # ---- the teacher
-
-    def become_teacher(self, task: Task) -> None:
-        """Called on the frozen copy when `task` begins that it will teach."""
-
-    def recall(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Asked of the frozen copy once a task: its outputs (B, ...) for clips of `task`, found again in
-        `batch.teacher`."""
-        return {"logits": self.heads(batch).logits}
-
-    def recall_of_memory(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The same for memory clips only, found again in `batch.teacher_of_memory`."""
-        return {}
-
-    # ---- learning and telling
-
-    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Named terms; their sum is minimised. Called under gradient."""
-        return {"cross_entropy": F.cross_entropy(self.heads(batch).logits, batch.labels)}
-
     def scores(self, batch: Batch) -> Tensor:
         """(B, C) one score for every class seen; the highest is the prediction."""
-        outputs: HeadOutputs = self.heads(batch)
-        return outputs.logits
+        raise NotImplementedError

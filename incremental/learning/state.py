@@ -36,10 +36,10 @@ class Progress:
     predictions: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     """After each finished task: test clip numbers (n,) and scores (n, C)."""
     history: list[dict[str, Any]] = field(default_factory=list)
-    """A line for each epoch: task, epoch, loss terms, validation accuracy."""
+    """A line an epoch: task, epoch, loss terms, validation accuracy; or a line a task, for a method that is solved."""
     chosen_epochs: list[int] = field(default_factory=list)
     seconds: float = 0.0
-    """Time spent so far, over all sittings."""
+    """Time spent so far, over all sessions."""
 
 
 def copy_of(state: Mapping[str, Tensor]) -> State:

@@ -14,13 +14,24 @@ from torch import Tensor
 
 from ...errors import InputError
 from ..data.batch import Batch, Recalled
-from .method import Method
 
 SMALLEST_BATCH = 16
 """Matrix products of fewer rows take another path on CPUs and round differently."""
 
 MAPS_AT_ONCE = 32
 """Memory clips asked about together: of each, attention maps of float32 are at hand for a moment, 5 MB of true size."""
+
+
+class Teaching(Protocol):
+    """What is asked of the frozen method (`gradient.Method`)."""
+
+    def recall(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Answers (B, ...) for any clip of the task."""
+        ...
+
+    def recall_of_memory(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Answers (B, ...) for memory clips only."""
+        ...
 
 
 class Reader(Protocol):
@@ -94,7 +105,7 @@ class Teacher:
 
     def __init__(
         self,
-        method: Method,
+        method: Teaching,
         reader: Reader,
         *,
         clips: Tensor,

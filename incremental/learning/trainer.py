@@ -1,33 +1,27 @@
-"""The incremental loop: task after task, epoch after epoch, for any method.
+"""The incremental loop: task after task, for any method, however it learns.
 
-All it knows of a method is `method.Method`. What it needs to go on from is a `Progress`, handed to `keep` at
-the ends of epochs and tasks; random choices need no saving (see `randomness`).
+All it knows of a method is `method.BaseMethod`, and of how a task is learnt `method.Learning`. What a run is resumed
+from is a `Progress`, told to listeners at the ends of epochs and tasks; random choices need no saving (`randomness`).
+
+Shapes: n clips, C classes.
 """
 
-import copy
-import math
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...errors import InputError
 from ..config import RunConfig
-from ..data.batch import Batch
 from ..data.memory import ExemplarMemory
-from ..data.reader import ClipReader, beside, shuffled_batches
+from ..data.reader import ClipReader
 from ..data.tasks import ClipTable, Task
 from .context import TaskContext
-from .graphs import CapturedStep, Step
-from .method import Method
+from .events import TrainingListener
+from .method import BaseMethod
 from .randomness import seeded_initialisation
 from .state import Progress, copy_of
-from .teacher import Teacher
-
-Report = Callable[[Progress], None]
 
 
 class Trainer:
@@ -37,20 +31,16 @@ class Trainer:
         self,
         config: RunConfig,
         table: ClipTable,
-        method: Method,
+        method: BaseMethod,
         reader: ClipReader,
-        *,
-        keep: Report = lambda progress: None,
-        report: Report = lambda progress: None,
+        listeners: Sequence[TrainingListener] = (),
     ) -> None:
-        """`keep` is called where a run may be stopped and gone on with, `report` after every epoch and task."""
         self.config = config
         self.table = table
         self.reader = reader
         self.device = reader.residence.device
         self.method = method.to(self.device)
-        self.keep = keep
-        self.report = report
+        self.listeners = tuple(listeners)
         self.memory = ExemplarMemory(config.memory_size)
 
     def run(self, progress: Progress | None = None) -> Progress:
@@ -58,65 +48,35 @@ class Trainer:
         progress = Progress() if progress is None else progress
         self.memory.chosen = dict(progress.memory)
         for number in range(1, progress.task):
-            self._grow(self.method, self.table.task(number))
+            self._grow(self.table.task(number))
         if progress.finished is not None:
             self.method.load_state_dict(progress.finished)
         while progress.task <= len(self.table.tasks):
             self._learn(self.table.task(progress.task), progress)
         return progress
 
-    @property
-    def _captures(self) -> bool:
-        """Whether steps are replayed as CUDA graphs."""
-        return self.config.cuda_graphs and self.device.type == "cuda"
-
-    def _grow(self, method: Method, task: Task) -> None:
+    def _grow(self, task: Task) -> None:
         with seeded_initialisation(self.config.seed, "grow", task.number):
-            method.grow(task)
-        method.to(self.device)
+            self.method.grow(task)
+        self.method.to(self.device)
 
     def _learn(self, task: Task, progress: Progress) -> None:
         """One task, from wherever in it `progress` stands, to the predictions after it."""
         since = time.perf_counter()
-        config, table, residence = self.config, self.table, self.reader.residence
-        new = table.of("train", task.new_classes)
-        validation = table.of("val", range(task.seen_classes))
-        test = table.of("test", range(task.seen_classes))
-        memory = self.memory.clips
-        replay = self.method.replay
-        pool = table.of("train", range(task.seen_classes)) if replay == "everything" else new
-        if replay == "mixed":
-            pool = torch.cat([new, memory])
-        beside_memory = memory if replay == "separate" else memory[:0]
-        residence.hold(torch.cat([pool, beside_memory, validation, test]))
-        context = TaskContext(task, self.memory, table.labels, new, self.reader, config)
+        validation = self.table.of("val", range(task.seen_classes))
+        test = self.table.of("test", range(task.seen_classes))
+        context = self._context(task)
+        self.reader.residence.hold(torch.cat([context.pool, context.beside, validation, test]))
 
-        teacher = None
-        if self.method.has_teacher and task.number > 1:
-            teacher = self._teacher(task, torch.cat([pool, beside_memory]), beside_memory)
-        self._grow(self.method, task)
+        learning = self.method.learning(context)
+        self._grow(task)
         if progress.method is None:
             self.method.begin_task(context)
         else:
             self.method.load_state_dict(progress.method)
-        optimiser = torch.optim.Adam(
-            [parameter for parameter in self.method.parameters() if parameter.requires_grad],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-            capturable=self._captures,
-        )
-        if progress.optimiser is not None:
-            optimiser.load_state_dict(progress.optimiser)
-
-        step: Step = partial(self._step, teacher=teacher, optimiser=optimiser)
-        if self._captures:
-            step = CapturedStep(step, self.device)
-        for epoch in range(progress.epoch + 1, config.epochs + 1):
-            terms = self._epoch(epoch, context, pool, beside_memory, step)
-            self.method.after_epoch(context)
+        for epoch, terms in learning.epochs(progress.epoch, progress.optimiser):
             line: dict[str, Any] = {"task": task.number, "epoch": epoch} | terms
-            if config.model_choice == "best":
+            if self.config.model_choice == "best":
                 accuracy = self._accuracy(validation)
                 line["validation_accuracy"] = accuracy
                 if accuracy > progress.best_accuracy:  # the first of equals stays
@@ -125,21 +85,22 @@ class Trainer:
             progress.history.append(line)
             progress.epoch = epoch
             progress.method = self.method.state_dict()
-            progress.optimiser = optimiser.state_dict()
+            progress.optimiser = learning.optimiser_state()
             progress.seconds += time.perf_counter() - since
             since = time.perf_counter()
-            self.report(progress)
-            if epoch < config.epochs:
-                self.keep(progress)
+            for listener in self.listeners:
+                listener.epoch_ended(progress)
 
         if progress.best is not None:
             self.method.load_state_dict(progress.best)
         self._admit_exemplars(context, task)
-        self._balance(context, teacher)
+        figures = learning.conclude()
+        if figures:
+            progress.history.append({"task": task.number, "epoch": progress.epoch} | figures)
         self.method.end_task(context)
         scores = context.over(self.method.scores, test)
         progress.finished = copy_of(self.method.state_dict())
-        progress.chosen_epochs.append(progress.best_epoch or config.epochs)
+        progress.chosen_epochs.append(progress.best_epoch or progress.epoch)
         progress.memory = dict(self.memory.chosen)
         progress.memories.append(dict(self.memory.chosen))
         progress.predictions.append((test, scores))
@@ -147,85 +108,18 @@ class Trainer:
         progress.method = progress.optimiser = progress.best = None
         progress.best_accuracy, progress.best_epoch = -1.0, 0
         progress.seconds += time.perf_counter() - since
-        self.report(progress)
-        self.keep(progress)
+        for listener in self.listeners:
+            listener.task_ended(progress)
 
-    def _teacher(self, task: Task, clips: Tensor, memory_clips: Tensor) -> Teacher:
-        """The model as the last task left it, frozen, asked of all clips it will be asked about."""
-        frozen = copy.deepcopy(self.method).requires_grad_(False)
-        with seeded_initialisation(self.config.seed, "teacher", task.number):
-            frozen.become_teacher(task)
-        once = self.config.teacher == "once"
-        return Teacher(
-            frozen.to(self.device).requires_grad_(False),
-            self.reader,
-            clips=clips,
-            memory_clips=memory_clips,
-            batch_size=self.reader.at_once(self.config.evaluation_batch_size),
-            total=len(self.table.ids),
-            budget=self.reader.residence.room_left() if once else 0,
-        )
-
-    def _epoch(
-        self,
-        epoch: int,
-        context: TaskContext,
-        pool: Tensor,
-        beside_memory: Tensor,
-        step: Step,
-    ) -> dict[str, float]:
-        """One pass over the training clips; the mean of each loss term."""
-        config = self.config
-        new = shuffled_batches(pool, config.batch_size, context.generator("shuffle", epoch))
-        old: list[Tensor] = []
-        if len(beside_memory):
-            drawn = context.generator("shuffle memory", epoch)
-            old = shuffled_batches(beside_memory, config.memory_batch_size, drawn)
-        sums: dict[str, Tensor] = {}
-        for clips in self.reader.batches(beside(new, old), [len(batch) for batch in new]):
-            for name, term in step(clips).items():
-                sums[name] = sums[name] + term if name in sums else term
-        means = {name: float(total) / len(new) for name, total in sums.items()}
-        for name, mean in means.items():
-            if not math.isfinite(mean):
-                raise InputError(
-                    f"task {context.task.number}, epoch {epoch}: {name} has become {mean}: lower the learning rate "
-                    f"(--set learning_rate=..., now {config.learning_rate}) or the weight of that term"
-                )
-        return means
-
-    def _step(self, batch: Batch, teacher: Teacher | None, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
-        """One optimisation step. Returns the detached loss terms; nothing waits for the device."""
-        if teacher is not None:
-            batch = teacher.answer(batch)
-        terms = self.method.loss(batch)
-        if not isinstance(terms, Mapping):
-            raise InputError(f"method '{self.method.name}': loss must return named terms, not {type(terms).__name__}")
-        optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        optimiser.step()
-        return {name: term.detach() for name, term in terms.items()}
-
-    def _balance(self, context: TaskContext, teacher: Teacher | None) -> None:
-        """Epochs over the exemplars of all classes alone, for a method that asks for them; classifier only.
-
-        All of the classifier, old classes' frozen weights too: what is brought into balance is old against new.
-        The first task has no old classes and is left as it is.
-        """
-        if not self.method.balanced_epochs or not len(self.memory.clips) or context.task.number == 1:
-            return
-        weights = list(self.method.heads.classifier.parameters())
-        frozen = [weight for weight in weights if not weight.requires_grad]
-        for weight in frozen:
-            weight.requires_grad_(True)
-        optimiser = torch.optim.Adam(weights, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
-        step: Step = partial(self._step, teacher=teacher, optimiser=optimiser)
-        for epoch in range(1, self.method.balanced_epochs + 1):
-            nothing = self.memory.clips[:0]
-            self._epoch(self.config.epochs + epoch, context, self.memory.clips, nothing, step)
-        for weight in frozen:
-            weight.requires_grad_(False)
-        self.method.after_epoch(context)
+    def _context(self, task: Task) -> TaskContext:
+        """The task's clips, old ones as the method's memory policy has them."""
+        table, memory, replay = self.table, self.memory.clips, self.method.replay
+        new = table.of("train", task.new_classes)
+        pool = table.of("train", range(task.seen_classes)) if replay == "everything" else new
+        if replay == "mixed":
+            pool = torch.cat([new, memory])
+        beside = memory if replay == "separate" else memory[:0]
+        return TaskContext(task, self.memory, table.labels, new, pool, beside, self.reader, self.config)
 
     def _accuracy(self, clips: Tensor) -> float:
         """Percent of `clips` (n,) whose highest score is their label's."""

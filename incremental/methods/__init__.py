@@ -1,6 +1,6 @@
 """The methods: each file here, each entry point of the group "avcil.methods", and each --plugin file.
 
-Adding a method is adding a file: a subclass of `avcil.incremental.learning.method.Method` that has a `name`.
+Adding a method is adding a file: a subclass of `avcil.incremental.Method`, or of `StatisticsMethod`, with a `name`.
 """
 
 import importlib
@@ -14,19 +14,19 @@ from pathlib import Path
 from types import ModuleType
 
 from ...errors import InputError, unknown
-from ..learning.method import Method
+from ..learning.method import BaseMethod
 
 GROUP = "avcil.methods"
 """Entry points by which installed packages offer methods."""
 
 
-def methods_in(module: ModuleType) -> dict[str, type[Method]]:
+def methods_in(module: ModuleType) -> dict[str, type[BaseMethod]]:
     """The methods that a module defines itself, by name."""
     return {
         kind.name: kind
         for kind in vars(module).values()
         if isinstance(kind, type)
-        and issubclass(kind, Method)
+        and issubclass(kind, BaseMethod)
         and kind.__module__ == module.__name__
         and "name" in vars(kind)
     }
@@ -46,7 +46,9 @@ def load_plugin(path: Path) -> ModuleType:
     except Exception as error:
         raise InputError(f"--plugin {path}{_line_of(error, path)}: {_in_one_line(error)}") from error
     if not methods_in(module):
-        raise InputError(f"--plugin {path}: defines no subclass of avcil.incremental.Method with a name")
+        raise InputError(
+            f"--plugin {path}: defines no subclass of avcil.incremental.Method or StatisticsMethod with a name"
+        )
     return module
 
 
@@ -63,23 +65,23 @@ def _in_one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(words.split())}"
 
 
-def _load_entry_point(point: EntryPoint) -> type[Method]:
+def _load_entry_point(point: EntryPoint) -> type[BaseMethod]:
     """The method that an installed package offers."""
     where = f"entry point {point.name} = {point.value} of the group {GROUP}"
     try:
         kind = point.load()
     except Exception as error:
         raise InputError(f"{where} cannot be loaded: {_in_one_line(error)}") from error
-    if not (isinstance(kind, type) and issubclass(kind, Method) and "name" in vars(kind)):
-        raise InputError(f"{where} is no subclass of avcil.incremental.Method with a name")
+    if not (isinstance(kind, type) and issubclass(kind, BaseMethod) and "name" in vars(kind)):
+        raise InputError(f"{where} is no subclass of avcil.incremental.Method or StatisticsMethod with a name")
     return kind
 
 
-def all_methods(plugins: Iterable[Path] = ()) -> dict[str, type[Method]]:
+def all_methods(plugins: Iterable[Path] = ()) -> dict[str, type[BaseMethod]]:
     """Every method by name. InputError where two share a name."""
     modules = [importlib.import_module(f".{found.name}", __name__) for found in pkgutil.iter_modules(__path__)]
     modules += [load_plugin(path) for path in plugins]
-    found: dict[str, type[Method]] = {}
+    found: dict[str, type[BaseMethod]] = {}
     given = [kind for module in modules for kind in methods_in(module).values()]
     given += [_load_entry_point(point) for point in entry_points(group=GROUP)]
     for kind in given:
@@ -91,7 +93,7 @@ def all_methods(plugins: Iterable[Path] = ()) -> dict[str, type[Method]]:
     return dict(sorted(found.items()))
 
 
-def find_method(name: str, plugins: Iterable[Path] = ()) -> type[Method]:
+def find_method(name: str, plugins: Iterable[Path] = ()) -> type[BaseMethod]:
     """The method called `name`; InputError with the nearest name where there is none."""
     methods = all_methods(plugins)
     if name not in methods:

@@ -1,6 +1,6 @@
 """Fine-tuning: the lower bound of "Audio-Visual Class-Incremental Learning" (Pian et al., ICCV 2023)."""
 
-from ..learning.method import Method
+from ..learning.gradient import Method
 
 
 class FineTuning(Method):

@@ -11,7 +11,8 @@ from torch import Tensor
 from ..config import STRICT
 from ..data.batch import Batch
 from ..learning import losses
-from ..learning.method import Method, Settings
+from ..learning.gradient import Method
+from ..learning.method import Settings
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -1,7 +1,7 @@
 """Oracle: the upper bound of "Audio-Visual Class-Incremental Learning" (Pian et al., ICCV 2023)."""
 
 from ..data.tasks import Task
-from ..learning.method import Method
+from ..learning.gradient import Method
 
 
 class Oracle(Method):

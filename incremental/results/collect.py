@@ -1,17 +1,45 @@
 """Finished runs gathered into rows: runs that differ in nothing but their seed, and what tells rows apart."""
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from ...errors import InputError
-from ...files import read_json
-from .files import CONFIG, METRICS
+from .cause import FACTS, SEED, facts_of, settings_of
+from .files import CONFIG, METRICS, config_of, metrics_of
+from .metrics import FIGURES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run's folder, read."""
+
+    path: Path
+    content: Mapping[str, Any]
+    """config.json."""
+    metrics: Mapping[str, Any]
+    """metrics.json."""
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.content["run"][SEED])
+
+    @property
+    def cause(self) -> dict[str, Any]:
+        """What made the result, but for the seed: settings and facts."""
+        settings = settings_of(self.content)
+        settings.pop(SEED, None)
+        return {"settings": settings, "facts": facts_of(self.content)}
 
 
 @dataclass(frozen=True)
@@ -38,85 +66,109 @@ def spread(values: Sequence[float | None]) -> Spread | None:
     count = len(known)
     if count == 1:
         return Spread(known[0], None, None)
+    from scipy.special import stdtrit  # scipy.stats has the same and takes half a second to import
+
     deviation = float(np.std(known, ddof=1))
-    half = float(stats.t.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
+    half = float(stdtrit(count - 1, 0.975)) * deviation / math.sqrt(count)
     return Spread(float(np.mean(known)), deviation, half)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: runs that differ in nothing but their seed."""
+    """One line of a table: runs of one cause, which differ in nothing but their seed."""
 
     name: str
-    runs: tuple[Path, ...]
-    metrics: tuple[Mapping[str, Any], ...]
-    config: Mapping[str, Any]
+    runs: tuple[FinishedRun, ...]
     repeated: tuple[Path, ...] = ()
     """Runs that repeat one of these, seed and all; they are left out."""
 
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration of the first run."""
+        config: Mapping[str, Any] = self.runs[0].content["run"]
+        return config
+
     def figure(self, name: str) -> Spread | None:
         """A figure of metrics.json over the runs."""
-        return spread([metrics.get(name) for metrics in self.metrics])
+        return spread([run.metrics.get(name) for run in self.runs])
 
 
-def finished_runs(paths: Sequence[Path]) -> list[Path]:
-    """The finished runs at or below each path."""
+def load_runs(paths: Sequence[Path]) -> list[FinishedRun]:
+    """The finished runs at or below each path. InputError where there is none."""
     found: list[Path] = []
     for path in paths:
         here = [path] if (path / METRICS).is_file() else sorted(file.parent for file in path.rglob(METRICS))
         if not here:
             unfinished = (path / CONFIG).is_file()
             raise InputError(
-                f"{path}: the run is not finished; the same avcil-incr run goes on with it"
+                f"{path}: the run is not finished; the same avcil-incr run resumes it"
                 if unfinished
                 else f"{path}: no finished run there"
             )
         found += [run for run in here if run not in found]
-    return found
+    return [FinishedRun(path, config_of(path), metrics_of(path)) for path in found]
 
 
-INDIFFERENT = ("teacher", "residence_gigabytes", "cuda_graphs", "checkpoint_seconds")
-"""Fields that change how a run is worked out and not what comes out."""
-
-
-def rows_of(paths: Sequence[Path]) -> list[Row]:
-    """Runs grouped by what they are but for the seed, in the order in which they are first met.
+def rows_of(runs: Sequence[FinishedRun]) -> list[Row]:
+    """Runs grouped by cause, in the order in which causes are first met.
 
     A run that repeats another one, seed and all, must not count twice.
     """
-    groups: dict[str, dict[int, Path]] = {}
+    groups: dict[str, dict[int, FinishedRun]] = {}
     repeated: dict[str, list[Path]] = {}
-    configs: dict[str, dict[str, Any]] = {}
-    for run in finished_runs(paths):
-        content = read_json(run / CONFIG)
-        config = {name: value for name, value in content["run"].items() if name not in INDIFFERENT}
-        seed = config.pop("seed")
-        key = repr((config, content["provenance"].get("plugins")))
-        configs.setdefault(key, content["run"])
-        if groups.setdefault(key, {}).setdefault(seed, run) != run:
-            repeated.setdefault(key, []).append(run)
-    names = row_names([{k: v for k, v in config.items() if k not in INDIFFERENT} for config in configs.values()])
+    for run in runs:
+        key = json.dumps(run.cause, sort_keys=True)
+        if groups.setdefault(key, {}).setdefault(run.seed, run) is not run:
+            repeated.setdefault(key, []).append(run.path)
+    names = row_names([next(iter(group.values())).cause for group in groups.values()])
     return [
-        Row(
-            name,
-            tuple(groups[key].values()),
-            tuple(read_json(run / METRICS) for run in groups[key].values()),
-            config,
-            tuple(repeated.get(key, ())),
-        )
-        for name, (key, config) in zip(names, configs.items(), strict=True)
+        Row(name, tuple(group.values()), tuple(repeated.get(key, ())))
+        for name, (key, group) in zip(names, groups.items(), strict=True)
     ]
 
 
-def row_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The method's name, and what tells a row from other rows of the same method."""
-    flat = [
-        {**{k: v for k, v in config.items() if k not in ("settings", "seed")}, **config["settings"]}
-        for config in configs
-    ]
+def row_names(causes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The method's name, and what tells a row from other rows of the same method.
+
+    Settings by name and value; facts by what FACTS calls them and the first letters of their hash.
+    """
     names = []
-    for one in flat:
-        peers = [other for other in flat if other["method"] == one["method"]]
-        differing = [key for key in one if any(peer.get(key) != one[key] for peer in peers)]
-        names.append(" ".join([one["method"], *(f"{key}={one[key]}" for key in differing)]))
+    for cause in causes:
+        method = cause["settings"]["method"]
+        peers = [other for other in causes if other["settings"]["method"] == method]
+        words = [method]
+        for key, value in cause["settings"].items():
+            if any(peer["settings"].get(key) != value for peer in peers):
+                words.append(f"{key}={value}")
+        for key, (title, _) in FACTS.items():
+            value = cause["facts"].get(key)
+            if any(peer["facts"].get(key) != value for peer in peers):
+                words.append(f"{title}={_in_short(value)}")
+        names.append(" ".join(words))
     return names
+
+
+def _in_short(fact: Any) -> str:
+    """A fact in a table: a word as it is, a hash or a list by eight letters of a hash."""
+    if fact is None:
+        return "unknown"
+    if isinstance(fact, str):
+        return fact if len(fact) < 16 else fact[:8]
+    return hashlib.sha256(json.dumps(fact).encode()).hexdigest()[:8]
+
+
+def frame(runs: Sequence[FinishedRun]) -> "pd.DataFrame":
+    """A line a run: path, row, every setting that decides the result, facts of its cause, every figure, time, memory.
+
+    Figures are in percent, `seconds` in seconds, `peak_memory_bytes` in bytes.
+    """
+    import pandas as pd
+
+    names = {run.path: row.name for row in rows_of(runs) for run in row.runs}
+    lines = []
+    for run in runs:
+        facts = {name: value for name, value in facts_of(run.content).items() if isinstance(value, str)}
+        figures = {name: run.metrics.get(name) for name in (*FIGURES, "seconds", "peak_memory_bytes")}
+        line = {"path": str(run.path), "row": names.get(run.path, "repeated"), **settings_of(run.content)}
+        lines.append(line | facts | figures)
+    return pd.DataFrame(lines)

@@ -1,10 +1,13 @@
 """What is reported of a run, worked out from the predictions on the test clips after every task.
 
 a[t, i] is the accuracy, after task t, on the test clips of task i. All figures are in percent.
+
+A figure is one function here, under `@figure`: metrics.json, tables, CSV files and documents take it from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +47,48 @@ def accuracy_matrix(after: Sequence[Predictions], boundaries: Sequence[int]) -> 
     return rows
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a run, of which tables and documents speak."""
+
+    name: str
+    """In metrics.json and in CSV files."""
+    title: str
+    """In tables."""
+    better: Literal["higher", "lower"]
+    meaning: str
+    """In documents."""
+    main: bool
+    """Whether the table of runs shows it."""
+    work: Callable[[Any], float | None]
+    of: Literal["predictions", "matrix"]
+    """What `work` takes: the predictions after every task, or the accuracy matrix."""
+
+
+FIGURES: dict[str, Figure] = {}
+"""Every figure by name, in the order in which they are shown."""
+
+
+def figure(
+    title: str, *, better: Literal["higher", "lower"], of: Literal["predictions", "matrix"], main: bool = False
+) -> Callable[[Callable[[Any], float | None]], Callable[[Any], float | None]]:
+    """Make a function a figure of every run; its name is the figure's, its docstring the meaning."""
+
+    def enter(work: Callable[[Any], float | None]) -> Callable[[Any], float | None]:
+        meaning = " ".join((work.__doc__ or "").split())
+        FIGURES[work.__name__] = Figure(work.__name__, title, better, meaning, main, work, of)
+        return work
+
+    return enter
+
+
+@figure("Mean Accuracy", better="higher", of="predictions", main=True)
 def mean_accuracy(after: Sequence[Predictions]) -> float:
     """Eq. 15: mean over tasks t of the accuracy over all test clips seen so far (each clip weighs the same)."""
     return float(np.mean([percent(answers.right) for answers in after]))
 
 
+@figure("Average Forgetting", better="lower", of="matrix", main=True)
 def average_forgetting(a: Matrix) -> float | None:
     """Eq. 16: mean over t >= 2 of the mean over i < t of (max over tau < t of a[tau, i] - a[t, i]).
 
@@ -58,6 +98,26 @@ def average_forgetting(a: Matrix) -> float | None:
     return float(np.mean(per_task)) if per_task else None
 
 
+@figure("Last Accuracy", better="higher", of="predictions", main=True)
+def last_accuracy(after: Sequence[Predictions]) -> float:
+    """Accuracy over all test clips after the last task."""
+    return percent(after[-1].right)
+
+
+@figure("Class-balanced Mean Accuracy", better="higher", of="predictions")
+def class_balanced_mean_accuracy(after: Sequence[Predictions]) -> float:
+    """As Mean Accuracy, but each class weighs the same."""
+    return float(np.mean([class_balanced_accuracy(answers) for answers in after]))
+
+
+@figure("Backward Transfer", better="higher", of="matrix")
+def backward_transfer(a: Matrix) -> float | None:
+    """Lopez-Paz and Ranzato, 2017: mean over all but the last task i of a[T, i] - a[i, i]."""
+    forgetting = first_minus_last_forgetting(a)
+    return None if forgetting is None else -forgetting
+
+
+@figure("Non-negative Forgetting", better="lower", of="matrix")
 def nonnegative_forgetting(a: Matrix) -> float | None:
     """At the end, mean over all but the last task i of max over all tau of a[tau, i] - a[T, i].
 
@@ -67,16 +127,11 @@ def nonnegative_forgetting(a: Matrix) -> float | None:
     return float(np.mean(drops)) if drops else None
 
 
+@figure("First-minus-last Forgetting", better="lower", of="matrix")
 def first_minus_last_forgetting(a: Matrix) -> float | None:
     """Mean over all but the last task i of a[i, i] - a[T, i]: when learnt, minus at the end."""
     drops = [a[i][i] - a[-1][i] for i in range(len(a) - 1)]
     return float(np.mean(drops)) if drops else None
-
-
-def backward_transfer(a: Matrix) -> float | None:
-    """Lopez-Paz and Ranzato, 2017: mean over all but the last task i of a[T, i] - a[i, i]."""
-    forgetting = first_minus_last_forgetting(a)
-    return None if forgetting is None else -forgetting
 
 
 def class_accuracies(answers: Predictions, classes: int) -> list[float | None]:
@@ -87,9 +142,9 @@ def class_accuracies(answers: Predictions, classes: int) -> list[float | None]:
     ]
 
 
-def class_balanced_accuracy(answers: Predictions, classes: int) -> float:
+def class_balanced_accuracy(answers: Predictions) -> float:
     """Mean of the accuracies of the classes that have test clips: each class weighs the same."""
-    return float(np.mean([one for one in class_accuracies(answers, classes) if one is not None]))
+    return float(np.mean([percent(answers.right[answers.labels == label]) for label in np.unique(answers.labels)]))
 
 
 def confusion_matrix(answers: Predictions, classes: int) -> NDArray[np.int64]:
@@ -99,24 +154,11 @@ def confusion_matrix(answers: Predictions, classes: int) -> NDArray[np.int64]:
     return counts
 
 
-def summarise(after: Sequence[Predictions], boundaries: Sequence[int]) -> dict[str, object]:
-    """All figures of a run. `boundaries` as in `accuracy_matrix`."""
+def summarise(after: Sequence[Predictions], boundaries: Sequence[int]) -> dict[str, Any]:
+    """All figures of a run, and what curves and matrices are drawn from. `boundaries` as in `accuracy_matrix`."""
     a = accuracy_matrix(after, boundaries)
-    return {
-        "mean_accuracy": mean_accuracy(after),
-        "average_forgetting": average_forgetting(a),
-        "last_accuracy": percent(after[-1].right),
-        "class_balanced_mean_accuracy": float(
-            np.mean(
-                [class_balanced_accuracy(answers, boundaries[number]) for number, answers in enumerate(after, start=1)]
-            )
-        ),
-        "backward_transfer": backward_transfer(a),
-        "nonnegative_forgetting": nonnegative_forgetting(a),
-        "first_minus_last_forgetting": first_minus_last_forgetting(a),
-        "accuracy_by_task": [percent(answers.right) for answers in after],
-        "accuracy_matrix": a,
-    }
+    figures = {name: one.work(a if one.of == "matrix" else after) for name, one in FIGURES.items()}
+    return figures | {"accuracy_by_task": [percent(answers.right) for answers in after], "accuracy_matrix": a}
 
 
 def without(answers: Predictions, left_out: NDArray[np.int64]) -> Predictions:

@@ -1,83 +1,79 @@
 """Results as a person reads them: tables of runs, with intervals where a method was run with several seeds."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
-from ...files import read_json
-from ..runs.published import published_figures
-from .collect import Row
-from .files import METRICS
+from .collect import FinishedRun, Row
+from .metrics import FIGURES
 
-COLUMNS = {
-    "mean_accuracy": "Mean Accuracy",
-    "average_forgetting": "Average Forgetting",
-    "last_accuracy": "Last Accuracy",
-}
-"""The figures of the main table, by their names in metrics.json."""
-ALL_FIGURES = (
-    *COLUMNS,
-    "class_balanced_mean_accuracy",
-    "backward_transfer",
-    "nonnegative_forgetting",
-    "first_minus_last_forgetting",
-)
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+MAIN = {name: figure.title for name, figure in FIGURES.items() if figure.main}
+"""Titles of the figures of the main table, by name."""
 
 
 def results_table(rows: Sequence[Row], *, markdown: bool = False) -> Table:
-    """Mean Accuracy, Average Forgetting and last accuracy, a line a row."""
+    """The main figures, a line a row."""
     table = Table(box=box.MARKDOWN if markdown else box.SIMPLE_HEAD)
-    in_paper = [published_figures(row.config) for row in rows]
-    headings = ["Method", "Runs", *COLUMNS.values(), "Model", "Seconds a run"]
+    in_paper = [published_words(row) for row in rows]
+    headings = ["Method", "Runs", *MAIN.values(), "Model", "Seconds a run"]
     if any(in_paper):
         headings.append("Published MA / AF")
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("Method", "Model") else "right")
     for row, paper in zip(rows, in_paper, strict=True):
-        figures = [str(row.figure(name) or "-") for name in COLUMNS]
+        figures = [str(row.figure(name) or "-") for name in MAIN]
         seconds = row.figure("seconds")
+        choice = row.runs[0].metrics["model_choice"]
         table.add_row(
-            row.name,
+            escape(row.name),
             str(len(row.runs)),
             *figures,
-            f"{row.config['model_choice']} epoch",
+            f"{choice} epoch" if choice in ("best", "last") else choice,
             f"{seconds.mean:.1f}" if seconds else "-",
             *([paper or "-"] if any(in_paper) else []),
         )
     return table
 
 
+def published_words(row: Row) -> str:
+    """The figures published for exactly a row's settings, as decided when its runs finished; "" if there are none."""
+    return " / ".join(f"{figure:.2f}" for figure in row.runs[0].metrics.get("published") or ())
+
+
 def notes(rows: Sequence[Row]) -> list[str]:
     """What a reader has to know of the runs in a table."""
+    runs = [run for row in rows for run in row.runs]
     lines = ["All figures in percent; forgetting: lower is better."]
-    if any(metrics["random_encoder_weights"] for row in rows for metrics in row.metrics):
+    if any(run.metrics["random_encoder_weights"] for run in runs):
         lines.append("Features come from encoders with RANDOM weights: figures say nothing of the published ones.")
-    if any(metrics["model_choice"] == "best" for row in rows for metrics in row.metrics):
+    if any(run.metrics["model_choice"] == "best" for run in runs):
         lines.append("best epoch: chosen on validation clips of all seen classes, old ones included, as published.")
     lines += [f"left out, since it repeats a run in the table: {run}" for row in rows for run in row.repeated]
     return lines
 
 
-def run_tables(run: Path) -> list[Table]:
+def run_tables(run: FinishedRun) -> list[Table]:
     """One run: its figures, and its accuracy matrix."""
-    metrics = read_json(run / METRICS)
+    metrics = run.metrics
     figures = Table(title=f"{metrics['method']} ({metrics['modality']}), seed {metrics['seed']}", box=box.SIMPLE_HEAD)
     figures.add_column("Figure")
     figures.add_column("%", justify="right")
-    for name in ALL_FIGURES:
+    for name in FIGURES:
         value = metrics.get(name)
         figures.add_row(name.replace("_", " "), "-" if value is None else f"{value:.2f}")
     if "leak_free" in metrics:
         for name, value in metrics["leak_free"].items():
             if isinstance(value, float):
                 figures.add_row(f"leak-free {name.replace('_', ' ')}", f"{value:.2f}")
-    figures.caption = (
-        f"{metrics['seconds']:.1f} s, {metrics['peak_memory_bytes'] / 2**20:.0f} MiB; "
-        f"chosen epochs {', '.join(map(str, metrics['chosen_epochs']))}"
+    figures.caption = f"{metrics['seconds']:.1f} s, {metrics['peak_memory_bytes'] / 2**20:.0f} MiB; " + (
+        f"chosen epochs {', '.join(map(str, metrics['chosen_epochs']))}" if any(metrics["chosen_epochs"]) else "solved"
     )
     # Narrow columns: a published matrix of ten tasks has to fit a screen of 80 characters with all its digits.
     matrix = Table(title="Accuracy in % (row: after task; column: on task)", box=box.SIMPLE_HEAD, padding=0)
@@ -92,12 +88,14 @@ def run_tables(run: Path) -> list[Table]:
     return [figures, matrix]
 
 
-def as_frame(rows: Sequence[Row]) -> pd.DataFrame:
+def as_frame(rows: Sequence[Row]) -> "pd.DataFrame":
     """Every figure of every row, for a CSV file: mean, standard deviation and half the 95% interval."""
+    import pandas as pd
+
     lines = []
     for row in rows:
         line: dict[str, Any] = {"row": row.name, "runs": len(row.runs)}
-        for name in (*ALL_FIGURES, "seconds", "peak_memory_bytes"):
+        for name in (*FIGURES, "seconds", "peak_memory_bytes"):
             figure = row.figure(name)
             line[name] = figure.mean if figure else None
             line[f"{name}_deviation"] = figure.deviation if figure else None

@@ -7,10 +7,10 @@ from typing import Any
 
 from ...errors import InputError, unknown
 from ..config import RunConfig, checked, names_of
-from ..learning.method import Method
+from ..learning.method import BaseMethod
 
 
-def split_overrides(method: type[Method], given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_overrides(method: type[BaseMethod], given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Which of the given fields belong to the run and which to the method; InputError for one of neither."""
     of_run, of_method = names_of(RunConfig), names_of(method.Settings)
     for name in given:
@@ -43,7 +43,7 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-def preset(method: type[Method], modality: str, protocol: Mapping[str, Any]) -> dict[str, Any]:
+def preset(method: type[BaseMethod], modality: str, protocol: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a benchmark's protocol fixes for this method and modality."""
     known = names_of(RunConfig) + names_of(method.Settings)
     values = {name: value for name, value in protocol.items() if name in known and name != "epochs"}
@@ -53,7 +53,7 @@ def preset(method: type[Method], modality: str, protocol: Mapping[str, Any]) -> 
     return values
 
 
-def configure(method: type[Method], protocol: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[RunConfig, Any]:
+def configure(method: type[BaseMethod], protocol: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[RunConfig, Any]:
     """The run's configuration and the method's settings: `given` over the benchmark's presets over defaults."""
     modality = str(given.get("modality", "audio-visual"))
     run, settings = split_overrides(method, preset(method, modality, protocol) | dict(given))

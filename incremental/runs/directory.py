@@ -1,7 +1,7 @@
-"""A run's folder: configuration first, a state to go on from while it lasts, results at the end.
+"""A run's folder: configuration first, a state to resume from while it lasts, results at the end.
 
 config.json               the whole configuration and where it came from; repeats the run (--config)
-state.pt                  only while the run is unfinished: what it goes on from
+state.pt                  only while the run is unfinished: what it resumes from
 weights/task-01.safetensors ...   the method's chosen weights after each task
 memory/task-01.csv ...    exemplar memory after each task: label, place, video_id
 history.csv               a line an epoch: loss terms, validation accuracy
@@ -26,40 +26,38 @@ import torch
 from safetensors.torch import save_file
 
 from ...errors import InputError
-from ...files import PART_SUFFIX, read_json, write_json
+from ...files import PART_SUFFIX, write_json
 from ..data.tasks import ClipTable
 from ..learning.state import Progress
-from ..results.files import CONFIG, METRICS, content_of
+from ..results.cause import other_facts, other_settings
+from ..results.files import CONFIG, METRICS, config_of, metrics_of
 from ..results.metrics import class_accuracies, confusion_matrix
+from .listeners import Listener, StartedRun
 from .outcome import predictions_of
 
 STATE = "state.pt"
-
-UNCHANGED = {
-    "cache_fingerprint": "features made in another way",
-    "clips_sha256": "another list of clips (the manifest or the cache has changed)",
-    "tasks": "other tasks",
-    "plugins": "another version of a plugin",
-}
-"""Entries of the provenance that must be as they were for a run to go on, and what to say if they are not."""
+LOCK = ".lock"
 
 
 class RunDirectory:
-    """One run's folder, made for it or found with the same configuration."""
+    """One run's folder, made for it or found with a run of the same cause."""
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
-        """InputError where `path` belongs to another configuration or holds something else."""
+        """`config` is `as_plain`'s. InputError where `path` holds a run with other settings or something else."""
         self.path = path
-        if (path / CONFIG).is_file():
-            there, here = _flat(content_of(path / CONFIG, "run")), _flat(config)
-            for name, value in here.items():
-                if there.get(name) != value:
-                    raise InputError(
-                        f"{path} holds a run with {name} = {there.get(name)!r}, not {value!r}; choose another --out"
-                    )
-        elif path.exists() and any(not file.name.endswith(PART_SUFFIX) for file in path.iterdir()):
-            raise InputError(f"{path} is not empty and holds no run; choose another --out")
         self.config = dict(config)
+        if (path / CONFIG).is_file():
+            there = config_of(path)
+            here = {"run": self.config, "provenance": {"way": there["provenance"].get("way", "gradient")}}
+            self._refuse(other_settings(here, there))
+        elif path.exists() and any(
+            file.name != LOCK and not file.name.endswith(PART_SUFFIX) for file in path.iterdir()
+        ):
+            raise InputError(f"{path} is not empty and holds no run; choose another --out")
+
+    def _refuse(self, difference: str | None) -> None:
+        if difference is not None:
+            raise InputError(f"{self.path} holds a run with {difference}; choose another --out")
 
     @property
     def finished(self) -> bool:
@@ -68,30 +66,28 @@ class RunDirectory:
 
     def metrics(self) -> dict[str, Any]:
         """The results of a finished run."""
-        metrics: dict[str, Any] = read_json(self.path / METRICS)
-        return metrics
+        return metrics_of(self.path)
+
+    def check(self, provenance: Mapping[str, Any]) -> None:
+        """InputError where the run there, finished or not, learnt from other clips, labels, features or plugins."""
+        if self.finished or (self.path / STATE).is_file():
+            here = {"run": self.config, "provenance": provenance}
+            self._refuse(other_facts(here, config_of(self.path)))
 
     def begin(self, provenance: Mapping[str, Any]) -> None:
-        """Write the configuration, before anything else.
-
-        InputError where an unfinished run began with other clips or features: its state counts clips by number.
-        """
-        if (self.path / STATE).is_file():
-            there = content_of(self.path / CONFIG, "provenance")
-            for name, words in UNCHANGED.items():
-                if there.get(name) != provenance.get(name):
-                    raise InputError(f"{self.path} holds a run that began with {words}; choose another --out")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be made ({error.strerror}); choose another --out") from error
+        """Write the configuration, before anything else; to be called while `alone`."""
+        self.check(provenance)
         write_json(self.path / CONFIG, {"run": self.config, "provenance": dict(provenance)})
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Within it, no other process may run here; InputError where one does."""
+        """Within it, no other process may run here; InputError where one does or the folder cannot be made."""
         try:
-            with filelock.FileLock(self.path / ".lock", timeout=0):
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be made ({error.strerror}); choose another --out") from error
+        try:
+            with filelock.FileLock(self.path / LOCK, timeout=0):
                 yield
         except filelock.Timeout as error:
             raise InputError(f"another process runs in {self.path}; wait for it or choose another --out") from error
@@ -107,7 +103,7 @@ class RunDirectory:
             raise InputError(f"{state} is damaged: delete it to begin the run again") from error
 
     def keep(self, progress: Progress) -> None:
-        """Write what the run goes on from; after a task, its weights as well."""
+        """Write what the run resumes from; after a task, its weights as well."""
         if progress.epoch == 0 and progress.finished is not None:
             weights = self.path / "weights" / f"task-{progress.task - 1:02d}.safetensors"
             weights.parent.mkdir(exist_ok=True)
@@ -122,7 +118,8 @@ class RunDirectory:
     def finish(self, progress: Progress, table: ClipTable, metrics: Mapping[str, Any]) -> None:
         """Write all results, metrics last, and drop the state."""
         names = table.class_order
-        pd.DataFrame(progress.history).to_csv(self.path / "history.csv", index=False)
+        columns = None if progress.history else ["task", "epoch"]
+        pd.DataFrame(progress.history, columns=columns).to_csv(self.path / "history.csv", index=False)
         (self.path / "memory").mkdir(exist_ok=True)
         for number, memory in enumerate(progress.memories, start=1):
             rows = [
@@ -170,22 +167,23 @@ class RunDirectory:
         (self.path / STATE).unlink(missing_ok=True)
 
 
-def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's configuration with the method's settings beside its own fields."""
-    settings = {f"settings.{name}": value for name, value in config.get("settings", {}).items()}
-    return {name: value for name, value in config.items() if name != "settings"} | settings
-
-
-class Keeper:
-    """Keeps the state of a run after every task, and after an epoch where the last time is long enough ago."""
+class Keeper(Listener):
+    """Saves the state of a run after every task, and after an epoch where the last time is long enough ago."""
 
     def __init__(self, directory: RunDirectory, seconds: float) -> None:
         self.directory = directory
         self.seconds = seconds
         self.last = time.monotonic()
 
-    def __call__(self, progress: Progress) -> None:
-        """Called by the trainer wherever the run could be gone on with."""
-        if progress.epoch == 0 or time.monotonic() - self.last >= self.seconds:
-            self.directory.keep(progress)
-            self.last = time.monotonic()
+    def epoch_ended(self, run: StartedRun, progress: Progress) -> None:
+        """Save, if it is time. The last epoch's state is saved with its task."""
+        if progress.epoch < run.epochs and time.monotonic() - self.last >= self.seconds:
+            self._save(progress)
+
+    def task_ended(self, run: StartedRun, progress: Progress) -> None:
+        """Save, whatever the time."""
+        self._save(progress)
+
+    def _save(self, progress: Progress) -> None:
+        self.directory.keep(progress)
+        self.last = time.monotonic()

@@ -1,15 +1,14 @@
-"""From a configuration to a finished run: load the clips and features once, learn for every seed, write results."""
+"""One run, or one for each of several seeds, on features that are loaded once: learn, and write the results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
 from ..config import RunConfig
 from ..data.reader import ClipReader
-from ..learning.method import Method
+from ..learning.method import BaseMethod
 from ..learning.randomness import seeded_initialisation
 from ..learning.state import Progress
 from ..learning.trainer import Trainer
@@ -17,22 +16,24 @@ from ..model.heads import Widths
 from ..results.files import CONFIG
 from .configure import as_plain
 from .directory import Keeper, RunDirectory
+from .listeners import Course, Listener, StartedRun
 from .outcome import metrics_of
 from .problem import Data
 from .provenance import provenance
+from .published import published_figures
 
 
-def build_method(kind: type[Method], config: RunConfig, settings: Any, widths: Widths) -> Method:
+def build_method(kind: type[BaseMethod], config: RunConfig, settings: Any, widths: Widths) -> BaseMethod:
     """The method with its first weights drawn from the run's seed."""
     with seeded_initialisation(config.seed, "heads"):
         return kind(settings, widths, config.modality)
 
 
 def place_for(config: RunConfig, settings: Any, out: Path) -> RunDirectory:
-    """The folder of one run; InputError where it is taken by another, or by this one, finished."""
+    """The folder of one run; InputError where it is taken by another, or by one that is finished."""
     directory = RunDirectory(out, as_plain(config, settings))
     if directory.finished:
-        raise InputError(f"{out} holds this very run, finished; choose another --out, or see avcil-incr show {out}")
+        raise InputError(f"{out} holds a finished run; choose another --out, or see avcil-incr show {out}")
     return directory
 
 
@@ -47,51 +48,52 @@ def places_for_seeds(config: RunConfig, settings: Any, out: Path, seeds: int) ->
 
 
 def run_once(
-    kind: type[Method],
+    kind: type[BaseMethod],
     config: RunConfig,
     settings: Any,
     data: Data,
     out: Path,
-    report: Callable[[Progress], None] = lambda progress: None,
+    listeners: Sequence[Listener] = (),
 ) -> Mapping[str, Any]:
-    """One run in folder `out`; goes on where an earlier sitting stopped. Returns metrics.json's content."""
+    """One run in folder `out`, resumed where an earlier session left it. Returns metrics.json's content."""
     directory = place_for(config, settings, out)
-    directory.begin(provenance(config, data))
     with directory.alone():
+        directory.begin(provenance(config, data, kind.way))
         progress = directory.progress()
         widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
-        trainer = Trainer(
-            config,
-            data.table,
-            build_method(kind, config, settings, widths),
-            ClipReader(data.residence, data.table.labels),
-            keep=Keeper(directory, config.checkpoint_seconds),
-            report=report,
-        )
+        run = StartedRun(config, settings, kind.way, out, data.table)
+        course = Course(run, [Keeper(directory, config.checkpoint_seconds), *listeners])
+        course.begins(Progress() if progress is None else progress)
+        reader = ClipReader(data.residence, data.table.labels)
+        trainer = Trainer(config, data.table, build_method(kind, config, settings, widths), reader, [course])
         progress = trainer.run(progress)
-        metrics = metrics_of(config, data, progress)
+        published = published_figures(kind, directory.config, data.table.tasks)
+        metrics = metrics_of(config, data, progress, way=kind.way, published=published)
         directory.finish(progress, data.table, metrics)
+        course.ended(metrics)
     return metrics
 
 
 def run_seeds(
-    kind: type[Method],
+    kind: type[BaseMethod],
     config: RunConfig,
     settings: Any,
     data: Data,
     out: Path,
     seeds: int,
-    report: Callable[[int, Progress], None] = lambda seed, progress: None,
+    listeners: Sequence[Listener] = (),
 ) -> list[Mapping[str, Any]]:
     """`seeds` runs in out/seed-N, N from the configuration's seed on, sharing the loaded features.
 
-    Finished ones are left as they are.
+    Finished ones are left as they are. InputError, before any is run, where one there is of another cause.
     """
+    places = places_for_seeds(config, settings, out, seeds)
+    for directory in places.values():
+        directory.check(provenance(config, data, kind.way))
     every: list[Mapping[str, Any]] = []
-    for seed, directory in places_for_seeds(config, settings, out, seeds).items():
+    for seed, directory in places.items():
         if directory.finished:
             every.append(directory.metrics())
             continue
-        one = replace(config, seed=seed)
-        every.append(run_once(kind, one, settings, data, directory.path, partial(report, seed)))
+        every.append(run_once(kind, replace(config, seed=seed), settings, data, directory.path, listeners))
     return every

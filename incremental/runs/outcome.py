@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ..config import RunConfig
 from ..data.tasks import ClipTable
+from ..learning.method import Way
 from ..learning.state import Progress
-from ..results.metrics import Predictions, percent, summarise, without
+from ..results.metrics import FIGURES, Predictions, summarise, without
 from .problem import Data
 from .provenance import peak_memory_bytes
 
@@ -22,8 +23,10 @@ def predictions_of(table: ClipTable, clips: Tensor, scores: Tensor) -> Predictio
     return Predictions(clips=clips.numpy(), labels=table.labels[clips].numpy(), predicted=scores.argmax(dim=1).numpy())
 
 
-def metrics_of(config: RunConfig, data: Data, progress: Progress) -> dict[str, Any]:
-    """metrics.json."""
+def metrics_of(
+    config: RunConfig, data: Data, progress: Progress, *, way: Way = "gradient", published: list[float] | None = None
+) -> dict[str, Any]:
+    """metrics.json. `published` are the figures published for exactly these settings."""
     table = data.table
     after = [predictions_of(table, clips, scores) for clips, scores in progress.predictions]
     boundaries = table.task(len(table.tasks)).boundaries
@@ -31,13 +34,14 @@ def metrics_of(config: RunConfig, data: Data, progress: Progress) -> dict[str, A
         "method": config.method,
         "modality": config.modality,
         "seed": config.seed,
-        "model_choice": config.model_choice,
+        "model_choice": config.model_choice if way == "gradient" else "one pass",
         "random_encoder_weights": data.cache.random_weights,
         **summarise(after, boundaries),
         "chosen_epochs": progress.chosen_epochs,
         "seconds": progress.seconds,
         "peak_memory_bytes": peak_memory_bytes(data.device),
         "test_clips": len(after[-1].labels),
+        "published": published,
     }
     if table.leaked:
         metrics["leak_free"] = leak_free(table, after, boundaries)
@@ -54,6 +58,5 @@ def leak_free(table: ClipTable, after: Sequence[Predictions], boundaries: Sequen
         if tasks != set(range(number + 1)):
             return {"test_clips": len(answers.labels), "note": "a task has no leak-free test clip"}
     summary = summarise(kept, boundaries)
-    return {"test_clips": len(kept[-1].labels), "last_accuracy": percent(kept[-1].right)} | {
-        name: summary[name] for name in ("mean_accuracy", "average_forgetting", "accuracy_by_task")
-    }
+    main = [name for name, figure in FIGURES.items() if figure.main]
+    return {"test_clips": len(kept[-1].labels)} | {name: summary[name] for name in (*main, "accuracy_by_task")}

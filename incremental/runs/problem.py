@@ -14,9 +14,8 @@ from ...manifests import Clip, Manifest, published, read_manifest, read_tasks, s
 from ..config import Modality, RunConfig
 from ..data.residence import Residence, Visual
 from ..data.tasks import ClipTable
+from ..learning.method import BaseMethod
 from ..learning.teacher import SMALLEST_BATCH
-
-VISUAL_OF: dict[Modality, Visual] = {"audio-visual": "tokens", "visual": "mean", "audio": "none"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def tasks_of(config: RunConfig, manifest: Manifest) -> tuple[tuple[str, ...], ..
     return split_into_tasks(order, config.classes_per_task)
 
 
-def clip_table(config: RunConfig, problem: Problem, cached: Sequence[Clip]) -> ClipTable:
+def clip_table(config: RunConfig, problem: Problem, cached: Sequence[Clip], *, validated: bool) -> ClipTable:
     """Number the clips; InputError where a split is empty that the run cannot do without."""
     tasks = tasks_of(config, problem.manifest)
     index = {name: label for label, name in enumerate(name for task in tasks for name in task)}
@@ -79,24 +78,29 @@ def clip_table(config: RunConfig, problem: Problem, cached: Sequence[Clip]) -> C
         tasks=tasks,
         leaked=problem.leaked,
     )
-    for split in ("train", "test"):
-        have = set(table.labels[table.of(split, range(len(index)))].tolist())
-        if split == "train":
-            empty = [name for name, label in index.items() if label not in have]
-            if empty:
-                raise InputError(
-                    f"no {split} clip in {config.cache} for class '{empty[0]}' ({len(empty)} such classes): "
-                    "extract them, or leave the classes out of the manifest"
-                )
+    have = set(table.labels[table.of("train", range(len(index)))].tolist())
+    empty = [name for name, label in index.items() if label not in have]
+    if empty:
+        raise InputError(
+            f"no train clip in {config.cache} for class '{empty[0]}' ({len(empty)} such classes): "
+            "extract them, or leave the classes out of the manifest"
+        )
     for number in range(1, len(tasks) + 1):
         if not len(table.of("test", table.task(number).new_classes)):
             raise InputError(f"no test clip in {config.cache} for any class of task {number}")
-        if config.model_choice == "best" and not len(table.of("val", range(table.task(number).seen_classes))):
+        if validated and not len(table.of("val", range(table.task(number).seen_classes))):
             raise InputError(f"no validation clip for the classes of task {number}: choose --set model_choice=last")
     return table
 
 
-def load_data(config: RunConfig, problem: Problem) -> Data:
+def visual_of(modality: Modality, kind: type[BaseMethod]) -> Visual:
+    """What of the visual features a run brings to the device."""
+    if modality == "audio":
+        return "none"
+    return "tokens" if modality == "audio-visual" and kind.needs_tokens else "mean"
+
+
+def load_data(config: RunConfig, problem: Problem, kind: type[BaseMethod]) -> Data:
     """Open the cache, number the clips, plan what stays on the device."""
     cache = FeatureCache(Path(config.cache))
     held = set(cache.ids)
@@ -108,9 +112,9 @@ def load_data(config: RunConfig, problem: Problem) -> Data:
     fast = multiplies_bfloat16_fast(device)
     precision = config.precision if config.precision != "auto" else "bfloat16" if fast else "float32"
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    table = clip_table(config, problem, cached)
+    table = clip_table(config, problem, cached, validated=kind.way == "gradient" and config.model_choice == "best")
     if config.cuda_graphs and device.type != "cuda":
-        raise InputError(f"cuda_graphs is for NVIDIA cards and this run is on {device}: leave it out")
+        raise InputError(f"cuda_graphs is for NVIDIA GPUs and this run is on {device}: leave it out")
     train = table.splits.count("train")
     replayed = min(config.memory_batch_size, config.memory_size, train)
     residence = Residence(
@@ -118,7 +122,7 @@ def load_data(config: RunConfig, problem: Problem) -> Data:
         table.ids,
         device=device,
         dtype=dtype,
-        visual=VISUAL_OF[config.modality],
+        visual=visual_of(config.modality, kind),
         largest_batch=max(min(config.batch_size, train) + replayed, SMALLEST_BATCH),
         gigabytes=config.residence_gigabytes,
     )

@@ -14,6 +14,7 @@ from ... import __version__
 from ...devices import describe_device
 from ...files import sha256_of
 from ..config import RunConfig
+from ..learning.method import Way
 from .problem import Data
 
 
@@ -28,19 +29,23 @@ def versions() -> dict[str, str]:
     return found
 
 
-def provenance(config: RunConfig, data: Data) -> dict[str, Any]:
-    """Where a run's inputs came from, for config.json."""
+def provenance(config: RunConfig, data: Data, way: Way) -> dict[str, Any]:
+    """Where a run's inputs came from and how its method learns, for config.json."""
+    table = data.table
+    lines = zip(table.ids, (table.class_order[label] for label in table.labels.tolist()), table.splits, strict=True)
     files = {"manifest": config.manifest, "classes": config.classes, "tasks": config.tasks}
     return {
+        "way": way,
         "cache_fingerprint": data.cache.fingerprint.digest,
         "cache_made_by": data.cache.fingerprint.facts,
         "random_encoder_weights": data.cache.random_weights,
-        "clips": len(data.table.ids),
-        "clips_sha256": hashlib.sha256("\n".join(data.table.ids).encode()).hexdigest(),
+        "clips": len(table.ids),
+        "clips_sha256": hashlib.sha256("\n".join(table.ids).encode()).hexdigest(),
+        "labels_sha256": hashlib.sha256("\n".join(map("\t".join, lines)).encode()).hexdigest(),
         "clips_missing_from_cache": len(data.lost),
         "sha256": {name: sha256_of(Path(path)) for name, path in files.items() if path},
         "plugins": {path: sha256_of(Path(path)) for path in config.plugins} or None,
-        "tasks": [list(task) for task in data.table.tasks],
+        "tasks": [list(task) for task in table.tasks],
         "device": describe_device(data.device),
         "computed_in": str(data.dtype).removeprefix("torch."),
         "residence": str(data.residence.plan) if data.residence.plan else "no visual tokens needed",
@@ -49,7 +54,7 @@ def provenance(config: RunConfig, data: Data) -> dict[str, Any]:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory this process has held: on the card for CUDA, else resident in the computer's memory."""
+    """Most memory this process has held: on the GPU for CUDA, else resident in the computer's memory."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,27 +1,32 @@
 """Whether a run has exactly the published settings, and the figures published for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...manifests import published, published_names
-from ..methods import find_method
-from ..results.collect import INDIFFERENT
+from ...manifests import published, published_names, split_into_tasks
+from ..learning.method import BaseMethod
+from ..results.cause import settings_of
 from .configure import as_plain, configure
 
-UNPUBLISHED = ("cache", "seed", "device", "precision", "plugins", *INDIFFERENT)
-"""Fields in which a run may differ from the published setting and still be a rerun of it."""
 
+def published_figures(
+    kind: type[BaseMethod], config: Mapping[str, Any], tasks: Sequence[Sequence[str]]
+) -> list[float] | None:
+    """Mean Accuracy and Average Forgetting (which may be missing) as published for a run's problem and settings, in
+    percent; None where its tasks or a setting that decides results are not the published ones.
 
-def published_figures(config: Mapping[str, Any]) -> str | None:
-    """The published figures for a run with exactly the published settings, else None."""
+    `config` is the entry "run" of config.json, `tasks` the class names of each task.
+    """
     if config["dataset"] not in published_names():
         return None
     benchmark = published(config["dataset"])
     figures = benchmark.published.get(config["method"], {}).get(config["modality"])
     if figures is None:
         return None
-    chosen = {name: config[name] for name in ("dataset", "cache", "modality")}
-    preset = as_plain(*configure(find_method(config["method"]), benchmark.protocol, chosen))
-    if any(config[name] != value for name, value in preset.items() if name not in UNPUBLISHED):
+    chosen = {name: config[name] for name in ("dataset", "cache", "modality", "seed")}
+    preset = as_plain(*configure(kind, benchmark.protocol, chosen))
+    provenance = {"way": kind.way}
+    if settings_of({"run": config, "provenance": provenance}) != settings_of({"run": preset, "provenance": provenance}):
         return None
-    return " / ".join(f"{figure:.2f}" for figure in figures)
+    order = split_into_tasks(benchmark.manifest.class_order, preset["classes_per_task"])
+    return list(figures) if [list(task) for task in tasks] == [list(task) for task in order] else None

@@ -1,7 +1,9 @@
 """How far a run is: a bar on a terminal, a line a task in a log file."""
 
 import sys
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 import click
 from rich.progress import (
@@ -14,16 +16,14 @@ from rich.progress import (
 )
 
 from ..learning import state
+from .listeners import Listener, StartedRun
 
 
-class RunProgress:
-    """Shows a run's progress; a context manager whose `report` the trainer calls after epochs and tasks."""
+class Screen(Listener):
+    """Shows the progress of one run, or of several with their seeds; a context manager."""
 
-    def __init__(self, epochs: int, tasks: int) -> None:
-        self.epochs = epochs
-        self.tasks = tasks
-        self.seed: int | None = None
-        self.seen: set[int | None] = set()
+    def __init__(self, *, several: bool = False) -> None:
+        self.several = several
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -33,9 +33,9 @@ class RunProgress:
             TimeRemainingColumn(),
             disable=not sys.stderr.isatty(),
         )
-        self.total = self.bar.add_task("", total=epochs * tasks)
+        self.total = self.bar.add_task("", total=None)
 
-    def __enter__(self) -> "RunProgress":
+    def __enter__(self) -> "Screen":
         self.bar.start()
         return self
 
@@ -44,38 +44,43 @@ class RunProgress:
     ) -> None:
         self.bar.stop()
 
-    def report(self, progress: state.Progress) -> None:
-        """Called after every epoch, and once more with epoch 0 after every task."""
-        if self.seed not in self.seen:
-            self.seen.add(self.seed)
-            if len(progress.history) > 1:
-                self._say(f"going on after {len(progress.history) - 1} epochs of an earlier sitting")
-        if progress.epoch:
-            done = (progress.task - 1) * self.epochs + progress.epoch
-            accuracy = progress.history[-1].get("validation_accuracy")
-            shown = "" if accuracy is None else f", validation {accuracy:.1f}%"
-            description = f"{self._name}task {progress.task}/{self.tasks}{shown}"
-            self.bar.update(self.total, completed=done, description=description)
-            return
+    def run_begins(self, run: StartedRun, progress: state.Progress) -> None:
+        """A fresh bar, and a word on what an earlier session had done."""
+        done = (progress.task - 1) * run.epochs + progress.epoch
+        self.bar.reset(self.total, total=run.epochs * len(run.table.tasks), completed=done)
+        if progress.task > 1 or progress.epoch:
+            learnt = f"{done} epochs" if run.epochs else f"{progress.task - 1} tasks"
+            self._say(run, f"resuming after {learnt} of an earlier session")
+
+    def epoch_ended(self, run: StartedRun, progress: state.Progress) -> None:
+        """The bar moves, with the validation accuracy."""
+        done = (progress.task - 1) * run.epochs + progress.epoch
+        accuracy = progress.history[-1].get("validation_accuracy")
+        shown = "" if accuracy is None else f", validation {accuracy:.1f}%"
+        description = f"{self._name(run)}task {progress.task}/{len(run.table.tasks)}{shown}"
+        self.bar.update(self.total, completed=done, description=description)
+
+    def task_ended(self, run: StartedRun, progress: state.Progress) -> None:
+        """A line."""
         clips, scores = progress.predictions[-1]
+        how = f"epoch {progress.chosen_epochs[-1]} chosen" if run.epochs else "solved"
         self._say(
-            f"task {progress.task - 1}/{self.tasks}: epoch {progress.chosen_epochs[-1]} chosen, "
-            f"tested on {len(clips)} clips of {scores.shape[1]} classes, {progress.seconds:.1f} s so far"
+            run,
+            f"task {progress.task - 1}/{len(run.table.tasks)}: {how}, "
+            f"tested on {len(clips)} clips of {scores.shape[1]} classes, {progress.seconds:.1f} s so far",
         )
 
-    @property
-    def _name(self) -> str:
-        return "" if self.seed is None else f"seed {self.seed}, "
+    def run_ended(self, run: StartedRun, metrics: Mapping[str, Any]) -> None:
+        """The bar is full."""
+        self.bar.update(self.total, completed=run.epochs * len(run.table.tasks))
 
-    def _say(self, words: str) -> None:
+    def _name(self, run: StartedRun) -> str:
+        return f"seed {run.config.seed}, " if self.several else ""
+
+    def _say(self, run: StartedRun, words: str) -> None:
         """A line above the bar."""
-        line = self._name + words
+        line = self._name(run) + words
         if self.bar.disable:
             click.echo(line)
         else:
-            self.bar.console.print(line)
-
-    def report_seed(self, seed: int, progress: state.Progress) -> None:
-        """The same for one of several seeds."""
-        self.seed = seed
-        self.report(progress)
+            self.bar.console.print(line, markup=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from avcil.incremental.config import MODALITIES, Modality
-from avcil.incremental.learning.method import Method
+from avcil.incremental.learning.gradient import Method
 from avcil.tests.incremental import plain_methods
 from avcil.tests.incremental.problems import Problem, Run, make_problem, run
 from avcil.tests.incremental.replay import WEIGHT_TOLERANCE, close, fused, plain_heads

@@ -7,7 +7,7 @@ import torch
 from avcil.incremental.config import Modality
 from avcil.incremental.data.batch import Batch, Recalled
 from avcil.incremental.data.tasks import Task
-from avcil.incremental.learning.method import Method
+from avcil.incremental.learning.gradient import Method
 from avcil.incremental.model.heads import Heads, Widths
 from avcil.tests.incremental import parity
 from torch import Tensor

@@ -3,16 +3,18 @@
 Shapes: N clips, B clips of a batch, L time slices, S tokens, D channels, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from avcil.incremental.config import Modality, RunConfig
+from avcil.incremental.data.batch import Batch
 from avcil.incremental.data.reader import ClipReader
 from avcil.incremental.data.residence import Residence
 from avcil.incremental.data.tasks import ClipTable
-from avcil.incremental.learning.method import Context, Method
+from avcil.incremental.learning.gradient import GradientLearning, Method
+from avcil.incremental.learning.method import Context
 from avcil.incremental.learning.randomness import seeded_initialisation
 from avcil.incremental.learning.state import Progress, copy_of
 from avcil.incremental.learning.trainer import Trainer
@@ -123,34 +125,44 @@ class RecordedTask:
     """The method's state that went on to testing and to the next task."""
 
 
-class RecordingTrainer(Trainer):
-    """The production trainer, written along with."""
+class RecordingLearning(GradientLearning):
+    """The production way of learning, written along with."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, report=self._record, **options)
-        self.recorded: list[RecordedTask] = []
-        self._task = 0
+    recorded: list[RecordedTask]
 
-    def _epoch(self, epoch: int, *args: Any) -> dict[str, float]:
-        if self._task != self.method.task.number:
-            self._task = self.method.task.number
-            teacher = args[-1].keywords["teacher"]
-            asked = None if teacher is None else copy_of(teacher.method.state_dict())
-            self.recorded.append(RecordedTask(copy_of(self.method.state_dict()), asked))
+    def epochs(self, *args: Any) -> Iterator[tuple[int, dict[str, float]]]:
+        asked = None if self.teacher is None else copy_of(self.teacher.method.state_dict())  # type: ignore[attr-defined]
+        self.recorded.append(RecordedTask(copy_of(self.method.state_dict()), asked))
+        for ended in super().epochs(*args):
+            yield ended
+            self.recorded[-1].after_epochs.append(copy_of(self.method.state_dict()))
+
+    def _epoch(self, *args: Any) -> dict[str, float]:
         self.recorded[-1].steps.append([])
-        return super()._epoch(epoch, *args)
+        return super()._epoch(*args)
 
-    def _step(self, clips: Any, teacher: Any, optimiser: Any) -> Mapping[str, Tensor]:
-        terms = super()._step(clips, teacher, optimiser)
+    def _step(self, batch: Batch, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
+        terms = super()._step(batch, optimiser)
         values = {name: float(term) for name, term in terms.items()}
-        self.recorded[-1].steps[-1].append(Step(clips.numbers.clone(), clips.new, values))
+        self.recorded[-1].steps[-1].append(Step(batch.numbers.clone(), batch.new, values))
         return terms
 
-    def _record(self, progress: Progress) -> None:
-        if progress.epoch:
-            self.recorded[-1].after_epochs.append(copy_of(self.method.state_dict()))
-        else:
-            self.recorded[-1].chosen = copy_of(self.method.state_dict())
+
+class RecordingTrainer(Trainer):
+    """The production trainer with a method whose learning is recorded."""
+
+    def __init__(self, config: RunConfig, table: ClipTable, method: Method, reader: ClipReader) -> None:
+        self.recorded: list[RecordedTask] = []
+        learning = type("Learning", (RecordingLearning,), {"recorded": self.recorded})
+        kind = type(method)
+        method.__class__ = type(kind.__name__, (kind,), {"learning": lambda self, context: learning(self, context)})
+        super().__init__(config, table, method, reader, [self])
+
+    def epoch_ended(self, progress: Progress) -> None:
+        """Nothing: the learning records its epochs."""
+
+    def task_ended(self, progress: Progress) -> None:
+        self.recorded[-1].chosen = copy_of(self.method.state_dict())
 
 
 def configure(kind: type[Method], **given: Any) -> RunConfig:

@@ -14,17 +14,23 @@ import torch
 from avcil.cache import CacheWriter, Fingerprint
 from avcil.incremental.config import RunConfig
 from avcil.incremental.data.batch import Batch
-from avcil.incremental.learning.method import Method
+from avcil.incremental.learning.gradient import Method
+from avcil.incremental.learning.method import BaseMethod
 from avcil.incremental.learning.randomness import generator
 from avcil.incremental.learning.state import Progress
-from avcil.incremental.methods import find_method
+from avcil.incremental.learning.statistics import StatisticsMethod
+from avcil.incremental.methods import all_methods, find_method
 from avcil.incremental.runs.configure import configure
 from avcil.incremental.runs.experiment import run_once
+from avcil.incremental.runs.listeners import Listener, StartedRun
 from avcil.incremental.runs.problem import Data, load_data, load_problem
 from torch import Tensor
 
-METHODS = ("fine-tuning", "lwf", "icarl-nme", "icarl-fc", "ss-il", "afc-nme", "afc-lsc", "av-cil", "oracle")
-WITH_TEACHER = ("lwf", "icarl-nme", "icarl-fc", "ss-il", "afc-nme", "afc-lsc", "av-cil")
+KINDS = all_methods()
+METHODS = tuple(name for name, kind in KINDS.items() if issubclass(kind, Method))
+"""All that are learnt by gradient."""
+WITH_TEACHER = tuple(name for name, kind in KINDS.items() if issubclass(kind, Method) and kind.has_teacher)
+SOLVED = tuple(name for name, kind in KINDS.items() if issubclass(kind, StatisticsMethod))
 SHAPE = (2, 3, 8)
 """(L, S, D) of the visual features."""
 AUDIO = 16
@@ -124,7 +130,7 @@ SETTINGS: dict[str, Any] = {
 class Prepared(NamedTuple):
     """What `run_once` and `run_seeds` begin with."""
 
-    kind: type[Method]
+    kind: type[BaseMethod]
     config: RunConfig
     settings: Any
     data: Data
@@ -137,7 +143,7 @@ def prepare(made: Made, method: str, **given: Any) -> Prepared:
     kind = find_method(method, map(Path, values.get("plugins", ())))
     problem = load_problem(values.get("dataset"), values.get("manifest"), values.get("classes"))
     config, settings = configure(kind, problem.protocol, values)
-    return Prepared(kind, config, settings, load_data(config, problem))
+    return Prepared(kind, config, settings, load_data(config, problem, kind))
 
 
 def run(
@@ -148,7 +154,20 @@ def run(
     **given: Any,
 ) -> Mapping[str, Any]:
     """A small run with all classes' defaults of `SETTINGS`, or `given`; metrics.json's content."""
-    return run_once(*prepare(made, method, **given), out, report)
+    return run_once(*prepare(made, method, **given), out, [Reporter(lambda seed, progress: report(progress))])
+
+
+class Reporter(Listener):
+    """Calls a function with the seed and the progress after every epoch and task."""
+
+    def __init__(self, report: Callable[[int, Progress], None]) -> None:
+        self.report = report
+
+    def epoch_ended(self, run: StartedRun, progress: Progress) -> None:
+        self.report(run.config.seed, progress)
+
+    def task_ended(self, run: StartedRun, progress: Progress) -> None:
+        self.report(run.config.seed, progress)
 
 
 VARYING = ("seconds", "peak_memory_bytes")

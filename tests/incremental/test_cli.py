@@ -311,9 +311,9 @@ def test_a_damaged_cache(tmp_path: Path, fault: str):
 
 def test_another_run_in_the_same_place(made: Made, tmp_path: Path, reference: Callable[[str], Path]):
     words = run_words(made, reference("lwf"), "lwf")
-    assert "holds this very run, finished" in mistake(*words)
+    assert "holds a finished run" in mistake(*words)
     assert "epochs = 2, not 5" in mistake(*words, "--epochs", "5")
-    assert "settings.temperature = 2.0, not 1.5" in mistake(*words, "--set", "temperature=1.5")
+    assert "temperature = 2.0, not 1.5" in mistake(*words, "--set", "temperature=1.5")
 
 
 # ------------------------------------------------------------------------------------------- as real processes

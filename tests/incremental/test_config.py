@@ -8,7 +8,7 @@ import pytest
 from avcil.errors import InputError
 from avcil.incremental import config as room
 from avcil.incremental.config import RunConfig, checked, described
-from avcil.incremental.learning.method import Method
+from avcil.incremental.learning.gradient import Method
 from avcil.incremental.methods import all_methods, find_method
 from avcil.incremental.runs.configure import as_plain, configure, parse_assignments
 from avcil.manifests import published

@@ -15,9 +15,9 @@ import torch
 from avcil.errors import InputError
 from avcil.incremental.data.batch import Batch
 from avcil.incremental.learning import graphs
+from avcil.incremental.learning.gradient import GradientLearning
 from avcil.incremental.learning.graphs import EAGER_STEPS, CapturedStep, Terms
 from avcil.incremental.learning.teacher import Teacher
-from avcil.incremental.learning.trainer import Trainer
 from avcil.incremental.methods import find_method
 from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.synthetic import METHODS, Made
@@ -78,7 +78,7 @@ def test_captured_runs_are_the_same_to_the_bit(
     synthetic.run(made, method, tmp_path / "one by one")
     card = StandIn()
     monkeypatch.setattr(graphs, "capture_on_card", card)
-    monkeypatch.setattr(Trainer, "_captures", True)
+    monkeypatch.setattr(GradientLearning, "_captures", True)
     # A CPU's Adam cannot be captured; that the card's can is PyTorch's own promise.
     made_adam = torch.optim.Adam
     monkeypatch.setattr(torch.optim, "Adam", lambda *given, capturable=False, **named: made_adam(*given, **named))
@@ -89,7 +89,7 @@ def test_captured_runs_are_the_same_to_the_bit(
 
 
 def test_captures_are_for_cards_alone(made: Made, tmp_path: Path):
-    with pytest.raises(InputError, match="cuda_graphs is for NVIDIA cards and this run is on cpu"):
+    with pytest.raises(InputError, match="cuda_graphs is for NVIDIA GPUs and this run is on cpu"):
         synthetic.run(made, "fine-tuning", tmp_path / "out", cuda_graphs=True)
     assert not (tmp_path / "out").exists()
 
@@ -127,24 +127,24 @@ def on_card(value: Any) -> Any:
 def looked_at(monkeypatch: pytest.MonkeyPatch, *, numbers_read: bool = False) -> None:
     """Have the first step that a teacher takes part in, or the first of the second task, done on the meta device."""
 
-    def step(self: Trainer, clips: Batch, teacher: Any, optimiser: Any) -> Any:
+    def step(self: GradientLearning, batch: Batch, optimiser: Any) -> Any:
         if self.method.task.number == 1:
-            return stepped(self, clips, teacher, optimiser)
+            return stepped(self, batch, optimiser)
         there = copy.copy(self)
         there.method = copy.deepcopy(self.method).to("meta")
         learnt = [parameter for parameter in there.method.parameters() if parameter.requires_grad]
-        batch = on_card(clips)
-        if teacher is not None:
-            teacher = on_card(teacher)
+        if self.teacher is not None:
+            there.teacher = on_card(self.teacher)
+        batch = on_card(batch)
         with EverythingThere():
-            terms = stepped(there, batch, teacher, torch.optim.SGD(learnt, lr=0.1))
+            terms = stepped(there, batch, torch.optim.SGD(learnt, lr=0.1))
             if numbers_read:
                 float(sum(terms.values()))
         assert any(parameter.grad is not None for parameter in learnt)
         raise SeenError
 
-    stepped = Trainer._step
-    monkeypatch.setattr(Trainer, "_step", step)
+    stepped = GradientLearning._step
+    monkeypatch.setattr(GradientLearning, "_step", step)
 
 
 CASES = [(name, modality) for name in METHODS for modality in find_method(name).modalities]

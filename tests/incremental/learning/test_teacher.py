@@ -9,8 +9,8 @@ import torch
 from avcil.errors import InputError
 from avcil.incremental import Batch
 from avcil.incremental.data.residence import staging_rows
+from avcil.incremental.learning import gradient
 from avcil.incremental.learning import teacher as room
-from avcil.incremental.learning import trainer
 from avcil.incremental.learning.teacher import SMALLEST_BATCH, Answers, even_blocks
 from avcil.incremental.runs.experiment import run_once
 from avcil.tests.incremental import synthetic
@@ -157,7 +157,7 @@ def test_answers_that_do_not_fit_are_asked_in_every_step(
             super().__init__(*args, **given | {"budget": budget})
             tables.append((self.of_all.table is not None, self.of_memory.table is not None))
 
-    monkeypatch.setattr(trainer, "Teacher", Watched)
+    monkeypatch.setattr(gradient, "Teacher", Watched)
     synthetic.run(made, "av-cil", tmp_path / "not kept")
     assert tables == [(room_for == "logits", False)] * 2
     assert synthetic.differing(reference("av-cil"), tmp_path / "not kept") == []
@@ -184,7 +184,7 @@ def test_streaming_changes_no_bit_either(
             kept.extend(answers.table is not None for answers in (self.of_all, self.of_memory)[: 1 + maps])
 
     maps = method == "av-cil"
-    monkeypatch.setattr(trainer, "Teacher", Watched)
+    monkeypatch.setattr(gradient, "Teacher", Watched)
     run_once(*what, tmp_path / "streamed")
     assert set(kept) == {teacher == "once"}  # a limit for features leaves room for answers
     assert synthetic.differing(tmp_path / "held", tmp_path / "streamed") == []

@@ -107,7 +107,7 @@ def test_a_method_may_build_on_another(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("x = 1\n", "defines no subclass of avcil.incremental.Method with a name"),
+        ("x = 1\n", "defines no subclass of avcil.incremental.Method or StatisticsMethod with a name"),
         ("from avcil.incremental.methods.lwf import LwF\n", "defines no subclass"),
         ("from avcil.incremental import Method\nclass A(Method):\n    pass\n", "defines no subclass"),
         ("import nowhere_to_be_found\n", "line 1: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
@@ -157,7 +157,10 @@ def test_an_installed_package_offers_a_method(tmp_path: Path, monkeypatch: pytes
         ("nowhere_to_be_found:Own", "cannot be loaded: ModuleNotFoundError"),
         ("avcil.incremental.methods.lwf:Nothing", "cannot be loaded: AttributeError"),
         ("avcil.incremental.methods.lwf:LwfSettings", "is no subclass of avcil.incremental.Method"),
-        ("avcil.incremental.learning.method:Method", "is no subclass of avcil.incremental.Method with a name"),
+        (
+            "avcil.incremental.learning.gradient:Method",
+            "is no subclass of avcil.incremental.Method or StatisticsMethod with a name",
+        ),
     ],
 )
 def test_an_installed_package_that_offers_something_else(monkeypatch: pytest.MonkeyPatch, value: str, words: str):

@@ -206,7 +206,7 @@ def test_seeds_share_one_residence_and_each_is_the_run_it_would_be_alone(
     assert synthetic.differing(tmp_path / "alone", tmp_path / "seeds" / "seed-2") == []
 
 
-def test_seeds_that_are_finished_are_left_and_a_stopped_one_is_gone_on_with(
+def test_seeds_that_are_finished_are_left_and_a_stopped_one_is_resumed(
     made: Made, tmp_path: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ):
     what = synthetic.prepare(made, "fine-tuning")
@@ -218,7 +218,7 @@ def test_seeds_that_are_finished_are_left_and_a_stopped_one_is_gone_on_with(
             raise Killed
 
     with pytest.raises(Killed):
-        run_seeds(*what, tmp_path / "seeds", 2, stop_in_the_second)
+        run_seeds(*what, tmp_path / "seeds", 2, [synthetic.Reporter(stop_in_the_second)])
     first = (tmp_path / "seeds" / "seed-0" / "metrics.json").read_bytes()
     reports.clear()
     started = []
@@ -229,7 +229,7 @@ def test_seeds_that_are_finished_are_left_and_a_stopped_one_is_gone_on_with(
         return build(*given)
 
     monkeypatch.setattr(experiment, "build_method", noted)
-    every = run_seeds(*what, tmp_path / "seeds", 2, lambda *given: reports.append((given[0], 0, 0)))
+    every = run_seeds(*what, tmp_path / "seeds", 2, [synthetic.Reporter(lambda seed, _: reports.append((seed, 0, 0)))])
     assert started == [1]
     assert {seed for seed, _, _ in reports} == {1}
     assert (tmp_path / "seeds" / "seed-0" / "metrics.json").read_bytes() == first

@@ -1,0 +1,203 @@
+"""Learning a task by gradient steps: epochs over its clips, a loss, a frozen teacher, balanced epochs at the end.
+
+Shapes: B clips, n clips of the table, C classes.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...errors import InputError
+from ..config import Modality
+from ..data.batch import Batch
+from ..data.reader import beside, shuffled_batches
+from ..data.tasks import Task
+from ..model.heads import HeadOutputs, Heads, Widths
+from .context import TaskContext
+from .graphs import CapturedStep, Step
+from .method import BaseMethod, Context
+from .randomness import seeded_initialisation
+from .teacher import Teacher
+
+
+class Method(BaseMethod):
+    """Base of methods that are learnt by gradient: plain cross-entropy over all classes so far, argmax of logits.
+
+    In every epoch `loss` is called for each batch, then `after_epoch`; with the chosen epoch's weights back in place
+    come `balanced_epochs`. The frozen copy of the method made at a task's end is the next task's teacher.
+    """
+
+    way = "gradient"
+    has_teacher: ClassVar[bool] = False
+    """Whether `recall` is asked from the second task on."""
+
+    def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
+        super().__init__(settings, widths, modality)
+        self.heads = self.build_heads()
+
+    def build_heads(self) -> Heads:
+        """The network, before it knows any class."""
+        return Heads(self.widths, self.modality)
+
+    def learning(self, context: TaskContext) -> "GradientLearning":
+        """Epochs of gradient steps."""
+        return GradientLearning(self, context)
+
+    @property
+    def balanced_epochs(self) -> int:
+        """Epochs that train the classifier on the exemplars of all classes alone, once these are chosen."""
+        return 0
+
+    def grow(self, task: Task) -> None:
+        """Room in the classifier for the task's classes."""
+        super().grow(task)
+        self.heads.classifier.widen(task.seen_classes)
+
+    def after_epoch(self, context: Context) -> None:
+        """Update whatever `scores` needs besides the weights (as buffers)."""
+
+    # ---- the teacher
+
+    def become_teacher(self, task: Task) -> None:
+        """Called on the frozen copy when `task` begins that it will teach."""
+
+    def recall(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Asked of the frozen copy once a task: its outputs (B, ...) for clips of `task`, found again in
+        `batch.teacher`."""
+        return {"logits": self.heads(batch).logits}
+
+    def recall_of_memory(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The same for memory clips only, found again in `batch.teacher_of_memory`."""
+        return {}
+
+    # ---- learning and telling
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Named terms; their sum is minimised. Called under gradient."""
+        return {"cross_entropy": F.cross_entropy(self.heads(batch).logits, batch.labels)}
+
+    def scores(self, batch: Batch) -> Tensor:
+        """(B, C) one score for every class seen; the highest is the prediction."""
+        outputs: HeadOutputs = self.heads(batch)
+        return outputs.logits
+
+
+class GradientLearning:
+    """One task of a `Method` (`method.Learning`)."""
+
+    def __init__(self, method: Method, context: TaskContext) -> None:
+        """Ask the teacher, which is the method as the last task left it."""
+        self.method = method
+        self.context = context
+        self.config = context.config
+        self.device = context.reader.residence.device
+        self.teacher: Teacher | None = None
+        if method.has_teacher and context.task.number > 1:
+            self.teacher = self._ask_teacher()
+        self.optimiser: torch.optim.Optimizer | None = None
+
+    @property
+    def _captures(self) -> bool:
+        """Whether steps are replayed as CUDA graphs."""
+        return self.config.cuda_graphs and self.device.type == "cuda"
+
+    def epochs(self, done: int, optimiser: Mapping[str, Any] | None) -> Iterator[tuple[int, dict[str, float]]]:
+        """One pass over the training clips after the other, each with the mean of its loss terms."""
+        self.optimiser = torch.optim.Adam(
+            [parameter for parameter in self.method.parameters() if parameter.requires_grad],
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+            capturable=self._captures,
+        )
+        if optimiser is not None:
+            self.optimiser.load_state_dict(dict(optimiser))
+        step: Step = partial(self._step, optimiser=self.optimiser)
+        if self._captures:
+            step = CapturedStep(step, self.device)
+        for epoch in range(done + 1, self.config.epochs + 1):
+            terms = self._epoch(epoch, self.context.pool, self.context.beside, step)
+            self.method.after_epoch(self.context)
+            yield epoch, terms
+
+    def optimiser_state(self) -> dict[str, Any] | None:
+        """Adam's moments."""
+        return None if self.optimiser is None else self.optimiser.state_dict()
+
+    def conclude(self) -> dict[str, float]:
+        """Epochs over the exemplars of all classes alone, for a method that asks for them; classifier only.
+
+        All of the classifier, old classes' frozen weights too: what is brought into balance is old against new.
+        The first task has no old classes and is left as it is.
+        """
+        exemplars = self.context.memory.clips
+        if not self.method.balanced_epochs or not len(exemplars) or self.context.task.number == 1:
+            return {}
+        weights = list(self.method.heads.classifier.parameters())
+        frozen = [weight for weight in weights if not weight.requires_grad]
+        for weight in frozen:
+            weight.requires_grad_(True)
+        optimiser = torch.optim.Adam(weights, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+        step: Step = partial(self._step, optimiser=optimiser)
+        for epoch in range(1, self.method.balanced_epochs + 1):
+            self._epoch(self.config.epochs + epoch, exemplars, exemplars[:0], step)
+        for weight in frozen:
+            weight.requires_grad_(False)
+        self.method.after_epoch(self.context)
+        return {}
+
+    def _ask_teacher(self) -> Teacher:
+        """The model as the last task left it, frozen, asked of all clips it will be asked about."""
+        context, reader, task = self.context, self.context.reader, self.context.task
+        frozen = copy.deepcopy(self.method).requires_grad_(False)
+        with seeded_initialisation(self.config.seed, "teacher", task.number):
+            frozen.become_teacher(task)
+        once = self.config.teacher == "once"
+        return Teacher(
+            frozen.to(self.device).requires_grad_(False),
+            reader,
+            clips=torch.cat([context.pool, context.beside]),
+            memory_clips=context.beside,
+            batch_size=reader.at_once(self.config.evaluation_batch_size),
+            total=len(context.labels),
+            budget=reader.residence.room_left() if once else 0,
+        )
+
+    def _epoch(self, epoch: int, pool: Tensor, beside_memory: Tensor, step: Step) -> dict[str, float]:
+        """One pass over `pool` (n,), memory clips beside; the mean of each loss term."""
+        config, context = self.config, self.context
+        new = shuffled_batches(pool, config.batch_size, context.generator("shuffle", epoch))
+        old: list[Tensor] = []
+        if len(beside_memory):
+            drawn = context.generator("shuffle memory", epoch)
+            old = shuffled_batches(beside_memory, config.memory_batch_size, drawn)
+        sums: dict[str, Tensor] = {}
+        for batch in context.reader.batches(beside(new, old), [len(clips) for clips in new]):
+            for name, term in step(batch).items():
+                sums[name] = sums[name] + term if name in sums else term
+        means = {name: float(total) / len(new) for name, total in sums.items()}
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                raise InputError(
+                    f"task {context.task.number}, epoch {epoch}: {name} has become {mean}: lower the learning rate "
+                    f"(--set learning_rate=..., now {config.learning_rate}) or the weight of that term"
+                )
+        return means
+
+    def _step(self, batch: Batch, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
+        """One optimisation step. Returns the detached loss terms; nothing waits for the device."""
+        if self.teacher is not None:
+            batch = self.teacher.answer(batch)
+        terms = self.method.loss(batch)
+        if not isinstance(terms, Mapping):
+            raise InputError(f"method '{self.method.name}': loss must return named terms, not {type(terms).__name__}")
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        optimiser.step()
+        return {name: term.detach() for name, term in terms.items()}

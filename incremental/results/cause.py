@@ -1,0 +1,63 @@
+"""What made a result: runs of the same cause are the same experiment, wherever their files lie.
+
+A cause is what a run had to learn (clips, labels, splits, tasks, features: what was read, not where it was) and the
+settings that decide its result. How the work was carried out does not belong to it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..config import GradientSettings, TrainingSettings, names_of
+
+SEED = "seed"
+"""The one setting in which runs of a row may differ."""
+
+FACTS = {
+    "cache_fingerprint": ("features", "features made in another way"),
+    "features_sha256": ("feature values", "other features, though made in the same way: the cache was made again"),
+    "clips_sha256": ("clips", "another list of clips (the manifest or the cache has changed)"),
+    "labels_sha256": ("labels", "other labels or splits of the same clips"),
+    "tasks": ("tasks", "other tasks"),
+    "computed_in": ("computed_in", "arithmetic in another precision"),
+    "plugins": ("plugins", "another version of a plugin"),
+}
+"""Entries of the provenance that belong to a cause: what a row calls them, and what to say where they differ."""
+
+
+def settings_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that decide a result, the seed too, flat, from the content of a config.json."""
+    run = content["run"]
+    names = names_of(TrainingSettings)
+    if content.get("provenance", {}).get("way", "gradient") == "gradient":
+        names += names_of(GradientSettings)
+    return {name: run[name] for name in names if name in run} | dict(run.get("settings", {}))
+
+
+def facts_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What was learnt from and with, by the names in FACTS; an older run's file may lack some."""
+    provenance = content["provenance"]
+    facts = {name: provenance[name] for name in FACTS if name in provenance}
+    if isinstance(facts.get("plugins"), dict):  # by path, which is no cause
+        facts["plugins"] = sorted(facts["plugins"].values())
+    return facts
+
+
+def other_settings(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
+    """The first setting in which the run `there` differs from the one `here`, in words; None where all are the same.
+
+    Only settings that both know are compared: a later version may have added some.
+    """
+    mine, theirs = settings_of(here), settings_of(there)
+    for name in mine:
+        if name in theirs and mine[name] != theirs[name]:
+            return f"{name} = {theirs[name]!r}, not {mine[name]!r}"
+    return None
+
+
+def other_facts(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
+    """What the run `there` learnt from or with that the one `here` does not, in words; None where all is the same."""
+    mine, theirs = facts_of(here), facts_of(there)
+    for name, (_, words) in FACTS.items():
+        if name in mine and name in theirs and mine[name] != theirs[name]:
+            return words
+    return None

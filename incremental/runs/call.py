@@ -1,0 +1,124 @@
+"""A run as a call: what the command line does, for notebooks, sweeps and clusters.
+
+from avcil.incremental import configure, run, load_runs, frame
+
+configured = configure("av-cil", dataset="ave", cache="caches/ave", epochs=50)
+run(configured, "runs/av-cil", seeds=3)
+print(frame(load_runs(["runs/av-cil"])))
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from ..config import GradientSettings, RunConfig, names_of
+from ..learning.method import BaseMethod
+from ..methods import find_method
+from ..results.files import content_of
+from . import configure as configuration
+from .experiment import place_for, places_for_seeds, run_once, run_seeds
+from .listeners import Listener
+from .problem import Data, Problem, load_data, load_problem
+
+FILES = ("manifest", "classes", "tasks", "cache")
+"""Settings that name files, which are made absolute so that a run can be repeated from anywhere."""
+
+
+@dataclass(frozen=True)
+class ConfiguredRun:
+    """A run that could be started: everything about it is known and checked but its features."""
+
+    kind: type[BaseMethod]
+    """The method."""
+    config: RunConfig
+    settings: Any
+    """The method's own settings."""
+    problem: Problem
+    unused: tuple[str, ...] = ()
+    """Settings that were given and that a method which is solved has no use for."""
+
+    def plain(self) -> dict[str, Any]:
+        """As config.json has it."""
+        return configuration.as_plain(self.config, self.settings)
+
+    def check_place(self, out: Path, seeds: int | None = None) -> None:
+        """InputError where `out` is taken by another run, before features are loaded, which takes its time."""
+        if seeds is None:
+            place_for(self.config, self.settings, out)
+        else:
+            places_for_seeds(self.config, self.settings, out, seeds)
+
+    def load(self) -> Data:
+        """Clips and features, for one run or several seeds."""
+        return load_data(self.config, self.problem, self.kind)
+
+
+def configure(
+    method: str | None = None,
+    *,
+    config_file: Path | str | None = None,
+    plugins: Iterable[Path | str] = (),
+    **given: Any,
+) -> ConfiguredRun:
+    """Check what a run is to be.
+
+    Args:
+        method: its name, as `avcil-incr methods` lists it.
+        config_file: a run's config.json to repeat; what else is given wins over it.
+        plugins: Python files with methods of your own. They are run.
+        given: fields of `RunConfig` and of the method's settings, by name. They win over the settings that the data set
+            was published with, which win over defaults.
+
+    Raises:
+        InputError: in one line, for an unknown name (with the nearest valid one) or a value out of range.
+    """
+    repeated: dict[str, Any] = {}
+    if config_file is not None:
+        repeated = dict(content_of(Path(config_file))["run"])
+        repeated |= repeated.pop("settings", {})
+    values = {**repeated, **given}
+    method = method or values.get("method")
+    if method is None:
+        raise InputError("say what to run: --method NAME (avcil-incr methods lists them)")
+    values["plugins"] = [str(Path(path).resolve()) for path in plugins] or values.get("plugins", [])
+    kind = find_method(str(method), map(Path, values["plugins"]))
+    problem = load_problem(values.get("dataset"), values.get("manifest"), values.get("classes"))
+    for name in FILES:
+        if values.get(name):
+            values[name] = str(Path(values[name]).resolve())
+    if values.get("cache") is None:
+        raise InputError("say where the features are: --cache DIR")
+    config, settings = configuration.configure(kind, problem.protocol, values)
+    unused = () if kind.way == "gradient" else tuple(name for name in names_of(GradientSettings) if name in given)
+    return ConfiguredRun(kind, config, settings, problem, unused)
+
+
+def run(
+    configured: ConfiguredRun,
+    out: Path | str,
+    *,
+    seeds: int | None = None,
+    listeners: Sequence[Listener] = (),
+    data: Data | None = None,
+) -> list[Mapping[str, Any]]:
+    """Run what was configured, or resume it; the content of each run's metrics.json.
+
+    Args:
+        configured: from `configure`.
+        out: folder of the results.
+        seeds: run this many seeds, from the configured one on, in OUT/seed-N; finished ones are left as they are.
+        listeners: told of the course of every run.
+        data: what `configured.load()` gave, where several calls are to share the loaded features.
+
+    Raises:
+        InputError: `out` holds another run, or a finished one where one run is wanted; the features lack clips.
+    """
+    out = Path(out)
+    configured.check_place(out, seeds)
+    data = configured.load() if data is None else data
+    kind, config, settings = configured.kind, configured.config, configured.settings
+    if seeds is None:
+        return [run_once(kind, config, settings, data, out, listeners)]
+    return run_seeds(kind, config, settings, data, out, seeds, listeners)

@@ -1,0 +1,77 @@
+"""Listeners: told of the course of a run, or of several, and free to do with it what they like.
+
+The screen, the keeper of a run's state and trackers are listeners. One listener may hear several runs one after the
+other; every event names its run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import RunConfig
+from ..data.tasks import ClipTable
+from ..learning.method import Way
+from ..learning.state import Progress
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """The run that an event belongs to."""
+
+    config: RunConfig
+    settings: Any
+    """The method's own settings."""
+    way: Way
+    """How the method learns; one that is solved has no epochs."""
+    folder: Path
+    table: ClipTable
+
+    @property
+    def epochs(self) -> int:
+        """Epochs a task."""
+        return self.config.epochs if self.way == "gradient" else 0
+
+
+class Listener:
+    """Base of listeners: a subclass overrides the events it wants."""
+
+    def run_begins(self, run: StartedRun, progress: Progress) -> None:
+        """Before anything is learnt; `progress` is where an earlier session left the run, or its beginning."""
+
+    def epoch_ended(self, run: StartedRun, progress: Progress) -> None:
+        """`progress.epoch` of `progress.task` has ended; `progress.history[-1]` has its loss terms."""
+
+    def task_ended(self, run: StartedRun, progress: Progress) -> None:
+        """The task before `progress.task` has been learnt and tested; `progress.predictions[-1]` are its scores."""
+
+    def run_ended(self, run: StartedRun, metrics: Mapping[str, Any]) -> None:
+        """All results are written; `metrics` is the content of metrics.json."""
+
+
+class Course:
+    """One run, told to listeners that may hear others too (`learning.events.TrainingListener`)."""
+
+    def __init__(self, run: StartedRun, listeners: Sequence[Listener]) -> None:
+        self.run = run
+        self.listeners = tuple(listeners)
+
+    def begins(self, progress: Progress) -> None:
+        """The run begins or is resumed."""
+        for listener in self.listeners:
+            listener.run_begins(self.run, progress)
+
+    def epoch_ended(self, progress: Progress) -> None:
+        """An epoch has ended."""
+        for listener in self.listeners:
+            listener.epoch_ended(self.run, progress)
+
+    def task_ended(self, progress: Progress) -> None:
+        """A task has ended."""
+        for listener in self.listeners:
+            listener.task_ended(self.run, progress)
+
+    def ended(self, metrics: Mapping[str, Any]) -> None:
+        """The run has ended."""
+        for listener in self.listeners:
+            listener.run_ended(self.run, metrics)

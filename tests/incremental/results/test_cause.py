@@ -1,0 +1,53 @@
+"""What two runs must have in common to be the same experiment."""
+
+from typing import Any
+
+import pytest
+from avcil.incremental.config import ExecutionSettings, GradientSettings, ProblemSettings, RunConfig, names_of
+from avcil.incremental.results.cause import FACTS, facts_of, other_facts, other_settings, settings_of
+
+RUN: dict[str, Any] = dict.fromkeys(names_of(RunConfig), 1) | {"settings": {"w": 1}}
+PROVENANCE: dict[str, Any] = dict.fromkeys(FACTS, "a") | {"plugins": {"own.py": "1"}}
+
+
+def content(run: dict[str, Any] | None = None, provenance: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"run": RUN | (run or {}), "provenance": PROVENANCE | (provenance or {})}
+
+
+@pytest.mark.parametrize("name", names_of(RunConfig))
+def test_settings_that_decide_results_belong_to_the_cause_and_no_others(name: str):
+    here, there = content(), content({name: 2})
+    indifferent = (*names_of(ProblemSettings), *names_of(ExecutionSettings))
+    assert (other_settings(here, there) is None) == (name in indifferent)
+    if name not in indifferent:
+        assert other_settings(here, there) == f"{name} = 2, not 1"
+    assert other_facts(here, there) is None
+
+
+def test_a_methods_own_settings_belong_to_the_cause():
+    assert other_settings(content(), content({"settings": {"w": 2}})) == "w = 2, not 1"
+
+
+def test_a_method_that_is_solved_has_no_epochs_to_differ_in():
+    solved = {"way": "statistics"}
+    for name in names_of(GradientSettings):
+        assert other_settings(content({}, solved), content({name: 2}, solved)) is None
+    assert not set(names_of(GradientSettings)) & set(settings_of(content({}, solved)))
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_every_fact_is_told_in_its_own_words(name: str):
+    assert other_facts(content(), content({}, {name: {"own.py": "2"} if name == "plugins" else "b"})) == FACTS[name][1]
+
+
+def test_what_an_older_version_did_not_record_is_not_held_against_a_run():
+    older = content()
+    del older["provenance"]["labels_sha256"]
+    del older["run"]["weight_decay"]
+    assert other_facts(content(), older) is None
+    assert other_settings(content(), older) is None
+
+
+def test_plugins_count_by_content():
+    assert facts_of(content())["plugins"] == ["1"]
+    assert other_facts(content(), content({}, {"plugins": {"/elsewhere/own.py": "1"}})) is None
