@@ -1,8 +1,8 @@
-"""Every row of the paper on the demo's features, over three seeds: methods, modalities, AV-CIL's parts.
+"""Every row of Tables 1, 2, 3 and 8 of the paper on the demo's features, over three seeds.
 
     make demo && python benchmarks/demo_tables.py --demo build/demo --out build/tables
 
-Prints three Markdown tables; docs/demo-tables.md shows them. The demo's encoders have random weights.
+Prints Markdown tables; docs/demo-tables.md shows them. The demo's encoders have random weights.
 """
 
 import sys
@@ -10,23 +10,13 @@ from pathlib import Path
 
 import click
 from avcil.incremental.cli import main as avcil_incr
+from avcil.incremental.reproduce.paper import TABLES, PaperRow
 
 COMMON = (
     *("--classes-per-task", "4", "--batch-size", "20", "--model-choice", "last"),
     *("--memory-size", "36", "--memory-batch-size", "12"),
 )
-METHODS = ("fine-tuning", "lwf", "icarl-nme", "icarl-fc", "ss-il", "afc-nme", "afc-lsc", "av-cil", "oracle")
-PARTS = {
-    "none": ("lambda_instance=0", "lambda_class=0", "attention_distillation=none"),
-    "I": ("lambda_class=0", "attention_distillation=none"),
-    "C": ("lambda_instance=0", "attention_distillation=none"),
-    "VAD": ("lambda_instance=0", "lambda_class=0"),
-    "I+C": ("attention_distillation=none",),
-    "I+VAD": ("lambda_class=0",),
-    "C+VAD": ("lambda_instance=0",),
-    "I+C+GradCAM": ("attention_distillation=grad-cam",),
-}
-"""Rows of Tables 3 and 8 beside the whole of AV-CIL."""
+SHOWN = (1, 2, 3, 8)
 
 
 def run_words(demo: Path, cache: Path, seeds: int, epochs: int, learning_rate: float) -> list[str]:
@@ -35,6 +25,11 @@ def run_words(demo: Path, cache: Path, seeds: int, epochs: int, learning_rate: f
     words = ["run", *COMMON, "--manifest", data / "manifest.csv", "--classes", data / "classes.csv", "--cache", cache]
     words += ["--seeds", seeds, "--epochs", epochs, "--set", f"learning_rate={learning_rate}"]
     return [str(word) for word in words]
+
+
+def folder_of(row: PaperRow) -> str:
+    """The folder of a row's runs: rows of two tables that are the same run share it."""
+    return " ".join(str(value) if name == "method" else f"{name}={value}" for name, value in row.given.items())
 
 
 @click.command()
@@ -46,28 +41,14 @@ def run_words(demo: Path, cache: Path, seeds: int, epochs: int, learning_rate: f
 def main(demo: Path, out: Path, seeds: int, epochs: int, learning_rate: float) -> None:
     """Run what is not there yet, then print the tables."""
     data = run_words(demo, demo / "cache", seeds, epochs, learning_rate)
-
-    def run(folder: Path, *words: str) -> None:
-        if not all((folder / f"seed-{seed}" / "metrics.json").is_file() for seed in range(seeds)):
-            avcil_incr([*data, "--out", str(folder), *words], standalone_mode=False)
-
-    for method in METHODS:
-        run(out / "audio-visual" / method, "--method", method)
-        if method != "av-cil":
-            for modality in ("audio", "visual"):
-                run(out / modality / method, "--method", method, "--modality", modality)
-    for name, settings in PARTS.items():
-        words = [word for setting in settings for word in ("--set", setting)]
-        run(out / "parts" / name, "--method", "av-cil", *words)
-    for title, folders in {
-        "Methods (audio-visual)": [out / "audio-visual" / method for method in METHODS],
-        "One modality": [
-            out / kind / method for kind in ("audio", "visual") for method in METHODS if method != "av-cil"
-        ],
-        "Parts of AV-CIL": [*(out / "parts" / name for name in PARTS), out / "audio-visual" / "av-cil"],
-    }.items():
-        click.echo(f"\n## {title}\n")
-        avcil_incr(["table", "--markdown", *map(str, folders)], standalone_mode=False)
+    tables = {number: {folder_of(row): row for row in TABLES[number].rows} for number in SHOWN}
+    for name, row in {name: row for rows in tables.values() for name, row in rows.items()}.items():
+        if not all((out / name / f"seed-{seed}" / "metrics.json").is_file() for seed in range(seeds)):
+            words = [word for setting, value in row.given.items() for word in ("--set", f"{setting}={value}")]
+            avcil_incr([*data, "--out", str(out / name), *words], standalone_mode=False)
+    for number, rows in tables.items():
+        click.echo(f"\n## Table {number}: {TABLES[number].title}\n")
+        avcil_incr(["table", "--markdown", *(str(out / name) for name in rows)], standalone_mode=False)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from ..data.batch import Batch
 from ..data.tasks import Task
 from ..learning.exemplars import HerdingMemory, NearestMeanReadout, normalised_features
 from ..learning.method import Context, Settings
-from ..model.heads import HeadOutputs, Heads, Widths
+from ..model.heads import HeadOutputs, Heads, Widths, sum_of
 from ..model.proxies import ProxyClassifier, nca_loss
 
 FEATURES = ("pooled", "audio", "visual")
@@ -116,8 +116,8 @@ class AfcLsc(HerdingMemory):
             assert outputs.pooled is not None and outputs.audio is not None
             pooled = outputs.pooled.detach().requires_grad_()
             audio = outputs.audio.detach().requires_grad_()
-            visual = F.relu(self.heads.visual_projection(pooled))
-            nca = nca_loss(self.classifier(audio + visual), batch.labels, 1.0, self.settings.margin)
+            visual = self.heads.visual_feature(pooled)
+            nca = nca_loss(self.classifier(sum_of(audio, visual)), batch.labels, 1.0, self.settings.margin)
             parts = torch.autograd.grad(nca * len(batch.labels), [pooled, audio, visual])
         return dict(zip(FEATURES, parts, strict=True))
 

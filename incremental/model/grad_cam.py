@@ -28,14 +28,12 @@ def grad_cam_maps(heads: Heads, batch: Batch, *, create_graph: bool = False) -> 
         pooled = attention_pool(
             tokens,
             torch.arange(len(tokens), device=tokens.device),
-            torch.tanh(heads.audio_attention(batch.audio)),
+            heads.gate(batch.audio),
             heads.visual_attention.weight,
             heads.visual_attention.bias,
             implementation="plain",
         ).pooled
-        audio = F.relu(heads.audio_projection(batch.audio))
-        visual = F.relu(heads.visual_projection(pooled))
-        logits = heads.classifier(sum_of(audio, visual))
+        logits = heads.classifier(sum_of(heads.audio_feature(batch.audio), heads.visual_feature(pooled)))
         own = logits.gather(1, batch.labels[:, None]).sum()
         (gradient,) = torch.autograd.grad(own, tokens, create_graph=create_graph)
         weights = gradient.mean(dim=(1, 2), keepdim=True)  # (B, 1, 1, D)

@@ -102,11 +102,10 @@ class Heads(nn.Module):
         audio = visual = pooled = log_temporal = log_spatial = cross_entropy = None
         if self.modality == "audio-visual":
             assert batch.store is not None and batch.rows is not None
-            gate = torch.tanh(self.audio_attention(batch.audio))  # (B, D)
             pooled, log_temporal, log_spatial, cross_entropy = attention_pool(
                 batch.store,
                 batch.rows,
-                gate,
+                self.gate(batch.audio),
                 self.visual_attention.weight,
                 self.visual_attention.bias,
                 maps_from=maps_from,
@@ -115,12 +114,24 @@ class Heads(nn.Module):
         elif self.modality == "visual":
             pooled = batch.visual_mean
         if self.modality != "visual":
-            audio = F.relu(self.audio_projection(batch.audio))  # (B, D)
+            audio = self.audio_feature(batch.audio)
         if pooled is not None:
-            visual = F.relu(self.visual_projection(pooled))  # (B, D)
+            visual = self.visual_feature(pooled)
         fused = sum_of(audio, visual)
         logits = self.classifier(fused)
         return HeadOutputs(logits, fused, audio, visual, pooled, log_temporal, log_spatial, cross_entropy)
+
+    def gate(self, audio: Tensor) -> Tensor:
+        """g of eq. 2 for f_a (B, D_a). (B, D)."""
+        return torch.tanh(self.audio_attention(audio))
+
+    def audio_feature(self, audio: Tensor) -> Tensor:
+        """The audio part of eq. 5, relu(f_a U_a + c_a), for f_a (B, D_a). (B, D)."""
+        return F.relu(self.audio_projection(audio))
+
+    def visual_feature(self, pooled: Tensor) -> Tensor:
+        """The visual part of eq. 5, relu(f'_v U_v + c_v), for f'_v (B, D). (B, D)."""
+        return F.relu(self.visual_projection(pooled))
 
 
 def sum_of(audio: Tensor | None, visual: Tensor | None) -> Tensor:

@@ -12,6 +12,9 @@ from ..config import GradientSettings, TrainingSettings, names_of
 SEED = "seed"
 """The one setting in which runs of a row may differ."""
 
+NO_TOKENS = "no visual tokens needed"
+"""What a run's provenance says of its residence where only means or sound were used."""
+
 FACTS = {
     "cache_fingerprint": ("features", "features made in another way"),
     "features_sha256": ("feature values", "other features, though made in the same way: the cache was made again"),
@@ -39,6 +42,8 @@ def facts_of(content: Mapping[str, Any]) -> dict[str, Any]:
     facts = {name: provenance[name] for name in FACTS if name in provenance}
     if isinstance(facts.get("plugins"), dict):  # by path, which is no cause
         facts["plugins"] = sorted(facts["plugins"].values())
+    if provenance.get("residence") == NO_TOKENS:  # whose precision is the only one there is to choose
+        facts.pop("computed_in", None)
     return facts
 
 

@@ -15,6 +15,7 @@ from ...devices import describe_device
 from ...files import sha256_of
 from ..config import RunConfig
 from ..learning.method import Way
+from ..results.cause import NO_TOKENS
 from .problem import Data
 
 
@@ -48,7 +49,7 @@ def provenance(config: RunConfig, data: Data, way: Way) -> dict[str, Any]:
         "tasks": [list(task) for task in table.tasks],
         "device": describe_device(data.device),
         "computed_in": str(data.dtype).removeprefix("torch."),
-        "residence": str(data.residence.plan) if data.residence.plan else "no visual tokens needed",
+        "residence": str(data.residence.plan) if data.residence.plan else NO_TOKENS,
         "versions": versions(),
     }
 

@@ -1,0 +1,1 @@
+"""The paper's tables as data: which runs they need, and what was published."""
