@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,8 +92,10 @@ def run(
 
 def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
     """Run one or several seeds with progress on the screen, then show the table."""
+    from .learning.state import Stopped
     from .runs.call import run as run_configured
     from .runs.screen import Screen
+    from .runs.stopping import StopRequest
 
     data, kind, config = configured.load(), configured.kind, configured.config
     table = data.table
@@ -109,8 +112,13 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
         click.echo(f"not in the cache and left out: {len(data.lost)} clips of the manifest")
     if data.cache.random_weights:
         click.echo("features come from encoders with RANDOM weights")
-    with Screen(several=seeds is not None) as screen:
-        run_configured(configured, out, seeds=seeds, listeners=[screen], data=data)
+    stop = StopRequest()
+    try:
+        with stop, Screen(several=seeds is not None) as screen:
+            run_configured(configured, out, seeds=seeds, listeners=[screen], data=data, stop_asked=stop)
+    except Stopped:
+        click.echo(f"stopped, and saved in {out}: the same command resumes from there", err=True)
+        sys.exit(128 + (stop.signal or 0))
     _show_table([out])
     click.echo(f"results: {out}")
 

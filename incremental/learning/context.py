@@ -30,6 +30,8 @@ class TaskContext:
     """(n,) int64 numbers of the memory clips that come as the second part of every batch; none for most methods."""
     reader: ClipReader
     config: RunConfig
+    stop_asked: Callable[[], bool] = lambda: False
+    """Whether the run is to stop at the next opportunity."""
 
     def over(self, function: Callable[..., Tensor], clips: Tensor) -> Tensor:
         """`function` of `clips` (n,), batch by batch without gradients, joined, on the CPU."""

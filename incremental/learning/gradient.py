@@ -5,7 +5,7 @@ Shapes: B clips, n clips of the table, C classes.
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from .context import TaskContext
 from .graphs import CapturedStep, Step
 from .method import BaseMethod, Context
 from .randomness import seeded_initialisation
+from .state import Progress, Stopped
 from .teacher import Teacher
 
 
@@ -101,13 +102,15 @@ class GradientLearning:
         if method.has_teacher and context.task.number > 1:
             self.teacher = self._ask_teacher()
         self.optimiser: torch.optim.Optimizer | None = None
+        self._step_number = 0
+        self._sums: dict[str, Tensor] = {}
 
     @property
     def _captures(self) -> bool:
         """Whether steps are replayed as CUDA graphs."""
         return self.config.cuda_graphs and self.device.type == "cuda"
 
-    def epochs(self, done: int, optimiser: Mapping[str, Any] | None) -> Iterator[tuple[int, dict[str, float]]]:
+    def epochs(self, progress: Progress) -> Iterator[tuple[int, dict[str, float]]]:
         """One pass over the training clips after the other, each with the mean of its loss terms."""
         self.optimiser = torch.optim.Adam(
             [parameter for parameter in self.method.parameters() if parameter.requires_grad],
@@ -116,19 +119,22 @@ class GradientLearning:
             fused=self.device.type in ("cpu", "cuda"),
             capturable=self._captures,
         )
-        if optimiser is not None:
-            self.optimiser.load_state_dict(dict(optimiser))
+        if progress.optimiser is not None:
+            self.optimiser.load_state_dict(progress.optimiser)
+        self._step_number, self._sums = progress.step, dict(progress.sums or {})
         step: Step = partial(self._step, optimiser=self.optimiser)
         if self._captures:
             step = CapturedStep(step, self.device)
-        for epoch in range(done + 1, self.config.epochs + 1):
-            terms = self._epoch(epoch, self.context.pool, self.context.beside, step)
+        for epoch in range(progress.epoch + 1, self.config.epochs + 1):
+            terms = self._epoch(epoch, self.context.pool, self.context.beside, step, self.context.stop_asked)
             self.method.after_epoch(self.context)
             yield epoch, terms
 
-    def optimiser_state(self) -> dict[str, Any] | None:
-        """Adam's moments."""
-        return None if self.optimiser is None else self.optimiser.state_dict()
+    def write_state(self, progress: Progress) -> None:
+        """Adam's moments, and where in an epoch it was stopped."""
+        assert self.optimiser is not None
+        progress.optimiser = self.optimiser.state_dict()
+        progress.step, progress.sums = self._step_number, dict(self._sums) or None
 
     def conclude(self) -> dict[str, float]:
         """Epochs over the exemplars of all classes alone, for a method that asks for them; classifier only.
@@ -169,25 +175,39 @@ class GradientLearning:
             budget=reader.residence.room_left() if once else 0,
         )
 
-    def _epoch(self, epoch: int, pool: Tensor, beside_memory: Tensor, step: Step) -> dict[str, float]:
-        """One pass over `pool` (n,), memory clips beside; the mean of each loss term."""
+    def _epoch(
+        self,
+        epoch: int,
+        pool: Tensor,
+        beside_memory: Tensor,
+        step: Step,
+        stop_asked: Callable[[], bool] = lambda: False,
+    ) -> dict[str, float]:
+        """One pass over `pool` (n,), memory clips beside, or the rest of one that was stopped; each term's mean."""
         config, context = self.config, self.context
         new = shuffled_batches(pool, config.batch_size, context.generator("shuffle", epoch))
         old: list[Tensor] = []
         if len(beside_memory):
             drawn = context.generator("shuffle memory", epoch)
             old = shuffled_batches(beside_memory, config.memory_batch_size, drawn)
-        sums: dict[str, Tensor] = {}
-        for batch in context.reader.batches(beside(new, old), [len(clips) for clips in new]):
+        done, sums = self._step_number, self._sums
+        finite = torch.zeros((), dtype=torch.int64, device=self.device)  # steps, counted where nothing has to wait
+        for batch in context.reader.batches(beside(new, old)[done:], [len(clips) for clips in new[done:]]):
             for name, term in step(batch).items():
                 sums[name] = sums[name] + term if name in sums else term
+            finite = finite + torch.stack(list(sums.values())).sum().isfinite()
+            self._step_number += 1
+            if self._step_number < len(new) and stop_asked():
+                raise Stopped
         means = {name: float(total) / len(new) for name, total in sums.items()}
         for name, mean in means.items():
             if not math.isfinite(mean):
+                place = f"task {context.task.number}, epoch {epoch}, step {done + int(finite) + 1} of {len(new)}"
                 raise InputError(
-                    f"task {context.task.number}, epoch {epoch}: {name} has become {mean}: lower the learning rate "
+                    f"{place}: {name} has become {mean}: lower the learning rate "
                     f"(--set learning_rate=..., now {config.learning_rate}) or the weight of that term"
                 )
+        self._step_number, self._sums = 0, {}
         return means
 
     def _step(self, batch: Batch, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:

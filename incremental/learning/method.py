@@ -8,7 +8,7 @@ of learning asks of the method; then `end_task`, and `scores` on the test clips.
 Shapes: B clips, n clips of the table, C classes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -20,6 +20,7 @@ from ..data.batch import Batch
 from ..data.memory import ExemplarMemory
 from ..data.tasks import Task
 from ..model.heads import Widths
+from .state import Progress
 
 Replay = Literal["none", "separate", "mixed", "everything"]
 """How old clips are trained on: not at all; as the second part of every batch; mixed into the training set;
@@ -56,15 +57,16 @@ class Context(Protocol):
 class Learning(Protocol):
     """How one task is learnt, from its beginning to its end; made before the method grows for it."""
 
-    def epochs(self, done: int, optimiser: Mapping[str, Any] | None) -> Iterator[tuple[int, dict[str, float]]]:
-        """Learn epoch by epoch, after `done` epochs of which `optimiser` is the state they left.
+    def epochs(self, progress: Progress) -> Iterator[tuple[int, dict[str, float]]]:
+        """Learn epoch by epoch, from where `progress` stands in the task.
 
-        Gives the number of each epoch that has ended and the mean of its loss terms. None for a way without epochs.
+        Gives the number of each epoch that has ended and the mean of its loss terms; nothing for a way without epochs.
+        Raises Stopped where the run is asked to stop.
         """
         ...
 
-    def optimiser_state(self) -> dict[str, Any] | None:
-        """What `epochs` needs besides the method's own state to be resumed."""
+    def write_state(self, progress: Progress) -> None:
+        """Put into `progress` what `epochs` needs, besides the method's own state, to be resumed from here."""
         ...
 
     def conclude(self) -> dict[str, float]:

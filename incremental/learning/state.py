@@ -12,6 +12,10 @@ from torch import Tensor
 State = dict[str, Any]
 
 
+class Stopped(Exception):  # noqa: N818 - a request that is met, not an error
+    """A run was asked to stop and has done so between two steps."""
+
+
 @dataclass
 class Progress:
     """Where a run stands. Saved as it is; tensors on the CPU or the device."""
@@ -23,6 +27,10 @@ class Progress:
     method: State | None = None
     """The method's state after them."""
     optimiser: State | None = None
+    step: int = 0
+    """Steps that are done of the epoch after those, where a run was stopped within one."""
+    sums: State | None = None
+    """Sums of the loss terms over these steps."""
     best: State | None = None
     """The method's state after the chosen epoch so far."""
     best_accuracy: float = -1.0

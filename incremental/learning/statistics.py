@@ -7,7 +7,6 @@ Shapes: B clips, n clips of the table.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from ..data.batch import Batch
 from .context import TaskContext
 from .method import BaseMethod, Context
+from .state import Progress, Stopped
 
 
 class StatisticsMethod(BaseMethod):
@@ -49,12 +49,12 @@ class StatisticsLearning:
         self.method = method
         self.context = context
 
-    def epochs(self, done: int, optimiser: Mapping[str, Any] | None) -> Iterator[tuple[int, dict[str, float]]]:
+    def epochs(self, progress: Progress) -> Iterator[tuple[int, dict[str, float]]]:
         """None."""
         return iter(())
 
-    def optimiser_state(self) -> None:
-        """None: there is no optimiser."""
+    def write_state(self, progress: Progress) -> None:
+        """Nothing: a task that was stopped is seen again from its beginning."""
 
     @torch.no_grad()
     def conclude(self) -> dict[str, float]:
@@ -62,5 +62,7 @@ class StatisticsLearning:
         reader = self.context.reader
         size = reader.at_once(self.context.config.evaluation_batch_size)
         for batch in reader.batches(self.context.pool.split(size)):
+            if self.context.stop_asked():
+                raise Stopped
             self.method.observe(batch)
         return dict(self.method.solve(self.context))

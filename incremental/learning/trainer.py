@@ -7,7 +7,7 @@ Shapes: n clips, C classes.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,9 +19,9 @@ from ..data.reader import ClipReader
 from ..data.tasks import ClipTable, Task
 from .context import TaskContext
 from .events import TrainingListener
-from .method import BaseMethod
+from .method import BaseMethod, Learning
 from .randomness import seeded_initialisation
-from .state import Progress, copy_of
+from .state import Progress, Stopped, copy_of
 
 
 class Trainer:
@@ -34,14 +34,18 @@ class Trainer:
         method: BaseMethod,
         reader: ClipReader,
         listeners: Sequence[TrainingListener] = (),
+        stop_asked: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`stop_asked` is asked between steps; where it says so, `run` raises Stopped once listeners have been told."""
         self.config = config
         self.table = table
         self.reader = reader
         self.device = reader.residence.device
         self.method = method.to(self.device)
         self.listeners = tuple(listeners)
+        self.stop_asked = stop_asked
         self.memory = ExemplarMemory(config.memory_size)
+        self._since = time.perf_counter()
 
     def run(self, progress: Progress | None = None) -> Progress:
         """Learn what is left to learn and return where that ends: all tasks done."""
@@ -62,7 +66,7 @@ class Trainer:
 
     def _learn(self, task: Task, progress: Progress) -> None:
         """One task, from wherever in it `progress` stands, to the predictions after it."""
-        since = time.perf_counter()
+        self._since = time.perf_counter()
         validation = self.table.of("val", range(task.seen_classes))
         test = self.table.of("test", range(task.seen_classes))
         context = self._context(task)
@@ -74,7 +78,7 @@ class Trainer:
             self.method.begin_task(context)
         else:
             self.method.load_state_dict(progress.method)
-        for epoch, terms in learning.epochs(progress.epoch, progress.optimiser):
+        for epoch, terms in self._until_stopped(learning, progress):
             line: dict[str, Any] = {"task": task.number, "epoch": epoch} | terms
             if self.config.model_choice == "best":
                 accuracy = self._accuracy(validation)
@@ -85,9 +89,8 @@ class Trainer:
             progress.history.append(line)
             progress.epoch = epoch
             progress.method = self.method.state_dict()
-            progress.optimiser = learning.optimiser_state()
-            progress.seconds += time.perf_counter() - since
-            since = time.perf_counter()
+            learning.write_state(progress)
+            self._count_time(progress)
             for listener in self.listeners:
                 listener.epoch_ended(progress)
 
@@ -105,11 +108,28 @@ class Trainer:
         progress.memories.append(dict(self.memory.chosen))
         progress.predictions.append((test, scores))
         progress.task, progress.epoch = task.number + 1, 0
-        progress.method = progress.optimiser = progress.best = None
+        progress.method = progress.optimiser = progress.sums = progress.best = None
         progress.best_accuracy, progress.best_epoch = -1.0, 0
-        progress.seconds += time.perf_counter() - since
+        self._count_time(progress)
         for listener in self.listeners:
             listener.task_ended(progress)
+
+    def _count_time(self, progress: Progress) -> None:
+        now = time.perf_counter()
+        progress.seconds += now - self._since
+        self._since = now
+
+    def _until_stopped(self, learning: Learning, progress: Progress) -> Iterator[tuple[int, dict[str, float]]]:
+        """The epochs of `learning`; where it is stopped within one, that is told to listeners first."""
+        try:
+            yield from learning.epochs(progress)
+        except Stopped:
+            progress.method = self.method.state_dict()
+            learning.write_state(progress)
+            self._count_time(progress)
+            for listener in self.listeners:
+                listener.stopped(progress)
+            raise
 
     def _context(self, task: Task) -> TaskContext:
         """The task's clips, old ones as the method's memory policy has them."""
@@ -119,7 +139,9 @@ class Trainer:
         if replay == "mixed":
             pool = torch.cat([new, memory])
         beside = memory if replay == "separate" else memory[:0]
-        return TaskContext(task, self.memory, table.labels, new, pool, beside, self.reader, self.config)
+        return TaskContext(
+            task, self.memory, table.labels, new, pool, beside, self.reader, self.config, self.stop_asked
+        )
 
     def _accuracy(self, clips: Tensor) -> float:
         """Percent of `clips` (n,) whose highest score is their label's."""

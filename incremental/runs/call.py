@@ -7,7 +7,7 @@ run(configured, "runs/av-cil", seeds=3)
 print(frame(load_runs(["runs/av-cil"])))
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ def run(
     seeds: int | None = None,
     listeners: Sequence[Listener] = (),
     data: Data | None = None,
+    stop_asked: Callable[[], bool] = lambda: False,
 ) -> list[Mapping[str, Any]]:
     """Run what was configured, or resume it; the content of each run's metrics.json.
 
@@ -111,14 +112,16 @@ def run(
         seeds: run this many seeds, from the configured one on, in OUT/seed-N; finished ones are left as they are.
         listeners: told of the course of every run.
         data: what `configured.load()` gave, where several calls are to share the loaded features.
+        stop_asked: asked between steps whether to stop.
 
     Raises:
         InputError: `out` holds another run, or a finished one where one run is wanted; the features lack clips.
+        Stopped: as `stop_asked` wanted; the same call resumes the run to the same bits.
     """
     out = Path(out)
     configured.check_place(out, seeds)
     data = configured.load() if data is None else data
     kind, config, settings = configured.kind, configured.config, configured.settings
     if seeds is None:
-        return [run_once(kind, config, settings, data, out, listeners)]
-    return run_seeds(kind, config, settings, data, out, seeds, listeners)
+        return [run_once(kind, config, settings, data, out, listeners, stop_asked)]
+    return run_seeds(kind, config, settings, data, out, seeds, listeners, stop_asked)

@@ -104,7 +104,7 @@ class RunDirectory:
 
     def keep(self, progress: Progress) -> None:
         """Write what the run resumes from; after a task, its weights as well."""
-        if progress.epoch == 0 and progress.finished is not None:
+        if progress.epoch == 0 and progress.method is None and progress.finished is not None:
             weights = self.path / "weights" / f"task-{progress.task - 1:02d}.safetensors"
             weights.parent.mkdir(exist_ok=True)
             save_file({name: tensor.cpu().contiguous() for name, tensor in progress.finished.items()}, weights)
@@ -179,6 +179,10 @@ class Keeper(Listener):
         """Save, if it is time. The last epoch's state is saved with its task."""
         if progress.epoch < run.epochs and time.monotonic() - self.last >= self.seconds:
             self._save(progress)
+
+    def stopped(self, run: StartedRun, progress: Progress) -> None:
+        """Save, whatever the time."""
+        self._save(progress)
 
     def task_ended(self, run: StartedRun, progress: Progress) -> None:
         """Save, whatever the time."""

@@ -1,6 +1,6 @@
 """One run, or one for each of several seeds, on features that are loaded once: learn, and write the results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,12 @@ def run_once(
     data: Data,
     out: Path,
     listeners: Sequence[Listener] = (),
+    stop_asked: Callable[[], bool] = lambda: False,
 ) -> Mapping[str, Any]:
-    """One run in folder `out`, resumed where an earlier session left it. Returns metrics.json's content."""
+    """One run in folder `out`, resumed where an earlier session left it. Returns metrics.json's content.
+
+    Raises Stopped between two steps, its state saved, where `stop_asked` says so.
+    """
     directory = place_for(config, settings, out)
     with directory.alone():
         directory.begin(provenance(config, data, kind.way))
@@ -65,7 +69,8 @@ def run_once(
         course = Course(run, [Keeper(directory, config.checkpoint_seconds), *listeners])
         course.begins(Progress() if progress is None else progress)
         reader = ClipReader(data.residence, data.table.labels)
-        trainer = Trainer(config, data.table, build_method(kind, config, settings, widths), reader, [course])
+        method = build_method(kind, config, settings, widths)
+        trainer = Trainer(config, data.table, method, reader, [course], stop_asked)
         progress = trainer.run(progress)
         published = published_figures(kind, directory.config, data.table.tasks)
         metrics = metrics_of(config, data, progress, way=kind.way, published=published)
@@ -82,6 +87,7 @@ def run_seeds(
     out: Path,
     seeds: int,
     listeners: Sequence[Listener] = (),
+    stop_asked: Callable[[], bool] = lambda: False,
 ) -> list[Mapping[str, Any]]:
     """`seeds` runs in out/seed-N, N from the configuration's seed on, sharing the loaded features.
 
@@ -95,5 +101,6 @@ def run_seeds(
         if directory.finished:
             every.append(directory.metrics())
             continue
-        every.append(run_once(kind, replace(config, seed=seed), settings, data, directory.path, listeners))
+        one = replace(config, seed=seed)
+        every.append(run_once(kind, one, settings, data, directory.path, listeners, stop_asked))
     return every

@@ -42,6 +42,9 @@ class Listener:
     def epoch_ended(self, run: StartedRun, progress: Progress) -> None:
         """`progress.epoch` of `progress.task` has ended; `progress.history[-1]` has its loss terms."""
 
+    def stopped(self, run: StartedRun, progress: Progress) -> None:
+        """The run is about to stop as it was asked to, after `progress.step` steps of an epoch."""
+
     def task_ended(self, run: StartedRun, progress: Progress) -> None:
         """The task before `progress.task` has been learnt and tested; `progress.predictions[-1]` are its scores."""
 
@@ -65,6 +68,11 @@ class Course:
         """An epoch has ended."""
         for listener in self.listeners:
             listener.epoch_ended(self.run, progress)
+
+    def stopped(self, progress: Progress) -> None:
+        """The run stops."""
+        for listener in self.listeners:
+            listener.stopped(self.run, progress)
 
     def task_ended(self, progress: Progress) -> None:
         """A task has ended."""

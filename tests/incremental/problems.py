@@ -161,6 +161,9 @@ class RecordingTrainer(Trainer):
     def epoch_ended(self, progress: Progress) -> None:
         """Nothing: the learning records its epochs."""
 
+    def stopped(self, progress: Progress) -> None:
+        """It never is."""
+
     def task_ended(self, progress: Progress) -> None:
         self.recorded[-1].chosen = copy_of(self.method.state_dict())
 

@@ -103,6 +103,9 @@ def test_sums_are_saved_and_resumed_from():
         def epoch_ended(self, progress: Progress) -> None:
             raise AssertionError("there are no epochs")
 
+        def stopped(self, progress: Progress) -> None:
+            raise AssertionError("nothing asked")
+
         def task_ended(self, progress: Progress) -> None:
             saved.append(dict(vars(progress)))
             raise InterruptedError

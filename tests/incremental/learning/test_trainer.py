@@ -294,5 +294,5 @@ def test_a_loss_that_is_no_number_any_more_ends_the_run_in_one_line():
 
     with pytest.raises(InputError) as error:
         learn(kind=Diverging, batch_size=15, model_choice="last")
-    assert str(error.value).startswith("task 2, epoch 2: growing has become inf: lower the learning rate")
+    assert str(error.value).startswith("task 2, epoch 2, step 1 of 1: growing has become inf: lower the learning rate")
     assert "\n" not in str(error.value)
