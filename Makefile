@@ -32,7 +32,7 @@ test-fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
 # mypy has to see the repository root under the package's name: a folder of links gives it that view.
-ROOMS := __init__.py errors.py devices.py files.py threads.py manifests cache extract incremental demo tests benchmarks
+ROOMS := __init__.py errors.py devices.py files.py options.py threads.py versions.py wording.py manifests cache extract incremental demo tests benchmarks
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

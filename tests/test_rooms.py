@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GROUND = ("errors", "devices", "files", "threads")
+GROUND = ("errors", "devices", "files", "options", "threads", "versions", "wording")
 MAY_IMPORT = {
     "errors": set[str](),
     "devices": {"errors"},
     "files": {"errors"},
+    "options": {"errors"},
     "threads": set(),
+    "versions": set(),
+    "wording": set(),
     "manifests": {"errors", "files"},
     "cache": {"errors", "files", "threads"},
     "extract": {*GROUND, "manifests", "cache"},
