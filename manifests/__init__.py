@@ -3,7 +3,7 @@
 from .benchmark import Benchmark, published, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .clips import SPLITS, Clip, Manifest, Split, gaps, is_plain_name
-from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos, missing_in_words
+from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos
 from .reading import read_class_order, read_manifest, write_manifest
 from .sources import clips_seen_in_training, source_of
 from .tasks import Tasks, read_tasks, shuffled_class_order, split_into_tasks
@@ -27,7 +27,6 @@ __all__ = [
     "gaps",
     "is_plain_name",
     "locate_videos",
-    "missing_in_words",
     "published",
     "published_names",
     "read_class_order",

@@ -1,92 +1,99 @@
-"""The published lists that ship with the package: NAME.toml, NAME.csv and NAME.classes.csv in published/.
+"""Data sets: a list of clips with what belongs to it, as NAME.toml, NAME.csv and NAME.classes.csv.
 
-Adding a data set is adding these three files; no program text names one.
+Those that ship with the package lie in published/. Adding one is adding these three files there; no program text names
+one. A user's own lie anywhere and are called by the path of their TOML file.
 """
 
 import functools
-import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, unknown
 from .clips import Clip, Manifest, Split
-from .locating import FileNames, NamingHabit
+from .description import read_description
+from .locating import NAMED_BY_ID, FileNames
 from .reading import read_manifest
 from .sources import clips_seen_in_training
 
 DIRECTORY = Path(__file__).parent / "published"
+SUFFIX = ".toml"
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A published list of clips with what belongs to it."""
+    """A list of clips with what belongs to it. `description.Description` says more of each entry."""
 
     name: str
-    """By which `--dataset` calls it."""
+    """By which results call it: the TOML file's name without suffix."""
     title: str
     """As the paper calls it."""
-    source: str
-    """Where list and videos come from."""
-    licence: str
-    """What is known of the terms of use."""
     manifest: Manifest
-    file_names: FileNames
+    source: str = ""
+    """Where list and videos come from."""
+    licence: str = ""
+    """What is known of the terms of use."""
+    file_names: FileNames = NAMED_BY_ID
     """How copies of the data set name their files."""
-    source_video: str
+    source_video: str = "(?P<source>.+)"
     """Regular expression for a clip's whole id; its group `source` is the video the clip was cut from."""
-    protocol: Mapping[str, Any]
-    """The published settings, as the TOML's table `protocol` has them: classes_per_task, memory_size,
-    lambda_instance, lambda_class, lambda_spatial, similarity_temperature, batch_size, memory_batch_size,
-    evaluation_batch_size, epochs.METHOD.MODALITY, other_settings.NAME.classes_per_task."""
-
-    published: Mapping[str, Mapping[str, list[float]]]
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of stage 2 that hold unless others are given, as the TOML's table `protocol` has them: plain values by
+    name, epochs.METHOD.MODALITY, other_settings.NAME.classes_per_task."""
+    published: Mapping[str, Mapping[str, list[float]]] = field(default_factory=dict)
     """Published figures, as METHOD.MODALITY = [Mean Accuracy, Average Forgetting] in percent; the second may be
     missing."""
+    released_frame_rate: int | None = None
+    """JPEG frames a second of the features that were published for it; None: nothing is known."""
 
     def seen_in_training(self, split: Split = "test") -> tuple[Clip, ...]:
         """Clips of `split` cut from a video that also gave training clips: they are not all new."""
         return clips_seen_in_training(self.manifest, split, self.source_video)
 
-    def unseen(self, split: Split = "test") -> tuple[Clip, ...]:
-        """The other clips of `split`, free of that leak."""
-        seen = {clip.id for clip in self.seen_in_training(split)}
-        return tuple(clip for clip in self.manifest.of_split(split) if clip.id not in seen)
-
 
 def published_names() -> tuple[str, ...]:
-    """Names of the published lists."""
-    return tuple(sorted(path.stem for path in DIRECTORY.glob("*.toml")))
+    """Names of the data sets that ship with the package."""
+    return tuple(sorted(path.stem for path in DIRECTORY.glob(f"*{SUFFIX}")))
 
 
 def published(name: str) -> Benchmark:
-    """The published list of that name; `InputError` with the nearest name when there is none."""
+    """The data set of that name, or of that TOML file.
+
+    Args:
+        name: one of `published_names`, or the path of a file that ends in ".toml", beside which the tables of its
+            clips and classes lie: for mine.toml, mine.csv and mine.classes.csv.
+
+    Raises:
+        InputError: no such name, with the nearest one; or whatever is missing or wrong in one of the three files.
+    """
+    if name.endswith(SUFFIX):
+        return _read(Path(name))
     if name not in published_names():
-        raise unknown("dataset", name, published_names())
-    return _read_benchmark(DIRECTORY / f"{name}.toml")
+        raise InputError(
+            f"{unknown('dataset', name, published_names())}; one of your own is called by its {SUFFIX} file"
+        )
+    return _read_published(DIRECTORY / f"{name}{SUFFIX}")
 
 
-@functools.cache
-def _read_benchmark(path: Path) -> Benchmark:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not TOML: {error}") from None
-    for key in ("title", "source", "licence", "source_video", "files", "protocol"):
-        if key not in content:
-            raise InputError(f"{path} has no entry '{key}'")
-    if "source" not in re.compile(content["source_video"]).groupindex:
-        raise InputError(f"{path}: source_video has to have a group named 'source'")
+def _read(path: Path) -> Benchmark:
+    description, content = read_description(path)
+    clips, classes = path.with_suffix(".csv"), path.with_suffix(".classes.csv")
+    for table, holds in ((clips, "its clips"), (classes, "the order of its classes")):
+        if not table.is_file():
+            raise InputError(f"{path}: there is no {table.name} beside it, the table of {holds}")
     return Benchmark(
         name=path.stem,
-        title=content["title"],
-        source=content["source"],
-        licence=content["licence"],
-        manifest=read_manifest(path.with_suffix(".csv"), path.with_suffix(".classes.csv"), path.stem),
-        file_names=tuple(NamingHabit(**habit) for habit in content["files"]),
-        source_video=content["source_video"],
-        protocol=content["protocol"],
+        title=description.title,
+        manifest=read_manifest(clips, classes, path.stem),
+        source=description.source,
+        licence=description.licence,
+        file_names=description.habits(),
+        source_video=description.source_video,
+        protocol=content.get("protocol", {}),
         published=content.get("published", {}),
+        released_frame_rate=description.released.frame_rate,
     )
+
+
+_read_published = functools.cache(_read)

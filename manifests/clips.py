@@ -2,8 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 Split = Literal["train", "val", "test"]
@@ -43,11 +42,6 @@ class Manifest:
     def of_split(self, split: Split) -> tuple[Clip, ...]:
         """The clips of one split, in order."""
         return tuple(clip for clip in self.clips if clip.split == split)
-
-    def only(self, ids: Iterable[str]) -> "Manifest":
-        """The same manifest without the clips whose id is not among `ids`; the class order stays as it is."""
-        wanted = frozenset(ids)
-        return replace(self, clips=tuple(clip for clip in self.clips if clip.id in wanted))
 
 
 def is_plain_name(text: str) -> bool:

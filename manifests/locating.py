@@ -3,8 +3,8 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
@@ -51,8 +51,6 @@ class Located:
     """By clip id, in the order of the manifest."""
     missing: tuple[Clip, ...]
     """Clips without a file, in the order of the manifest."""
-    alternatives: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Further files that would have served, by clip id: copies of the same clip, as a rule."""
 
     @property
     def missing_by_class(self) -> dict[str, int]:
@@ -88,7 +86,6 @@ def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = N
                     break
     found: dict[str, Path] = {}
     missing: list[Clip] = []
-    alternatives: dict[str, tuple[Path, ...]] = {}
     for clip in manifest.clips:
         if clip.path is not None:
             candidates = [path] if (path := directory / clip.path).is_file() else []
@@ -98,9 +95,7 @@ def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = N
             missing.append(clip)
             continue
         found[clip.id] = candidates[0]
-        if candidates[1:]:
-            alternatives[clip.id] = tuple(candidates[1:])
-    return Located(found, tuple(missing), alternatives)
+    return Located(found, tuple(missing))
 
 
 def _video_files(directory: Path) -> Iterator[Path]:
@@ -124,14 +119,3 @@ def _video_files(directory: Path) -> Iterator[Path]:
                     waiting.append(entry.path)
                 elif Path(entry.name).suffix.lower() in CONTAINERS and entry.is_file():
                     yield Path(entry.path)
-
-
-def missing_in_words(located: Located, most: int = 5) -> str:
-    """One line: how many clips have no file, and the classes that lack most."""
-    by_class = located.missing_by_class
-    total = len(located.found) + len(located.missing)
-    if not by_class:
-        return f"all {total} clips have a file"
-    shown: Sequence[str] = [f"{label} {count}" for label, count in list(by_class.items())[:most]]
-    more = f", and {len(by_class) - most} more classes" if len(by_class) > most else ""
-    return f"{len(located.missing)} of {total} clips have no file ({', '.join(shown)}{more})"

@@ -175,10 +175,3 @@ def test_gaps_that_can_be_lived_with_are_said():
         "mine has no val clips",
         "class 'cat' has no test clips",
     )
-
-
-def test_part_of_a_manifest_keeps_order_and_classes(tmp_path):
-    manifest = read_manifest(*files(tmp_path))
-    part = manifest.only(["d", "c", "unheard of"])
-    assert [clip.id for clip in part.clips] == ["c", "d"]
-    assert (part.class_order, part.name) == (manifest.class_order, manifest.name)
