@@ -11,7 +11,6 @@ encoders are full-size, with random weights: what they compute costs the same.
 """
 
 import itertools
-import os
 import platform
 import tempfile
 import time
@@ -23,9 +22,9 @@ import click
 import numpy as np
 import torch
 from avcil.cache import CacheWriter
-from avcil.devices import describe_device
+from avcil.devices import Precision, describe_device
 from avcil.extract import assembly
-from avcil.extract.config import AUDIO_ENCODER, VIDEO_ENCODER, ExtractionConfig, Precision
+from avcil.extract.config import AUDIO_ENCODER, VIDEO_ENCODER, ExtractionConfig
 from avcil.extract.decoding.decode import read_clip
 from avcil.extract.decoding.frames import decoders_for
 from avcil.extract.decoding.workers import DecodingPool, Job
@@ -34,6 +33,7 @@ from avcil.extract.preparation.encoder_input import PreparedClip
 from avcil.extract.preparation.recipes import ClipPreparation, recipe
 from avcil.extract.selection import shard_plans
 from avcil.manifests import Clip
+from avcil.threads import usable_cores
 from rich.console import Console
 from rich.table import Table
 
@@ -135,8 +135,7 @@ def processor() -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {usable} usable"
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {usable_cores()} usable"
 
 
 @click.command()
@@ -173,14 +172,12 @@ def main(
         random_weights=None if real_weights else 0,
         device=device,
         precision=precision,
+        workers=workers,
+        batch_size=batch_size,
     )
     encoders, chosen = assembly.load_encoders(config)
-    preparation = assembly.prepare(encoders, recipe("audiomae"))
-    pace = Pace(
-        workers=workers or assembly.default_workers(encoders.device),
-        batch_size=batch_size or assembly.default_batch_size(encoders.device),
-        clip_timeout=60.0,
-    )
+    preparation = ClipPreparation.of(recipe("audiomae"), encoders.visual.preparation, encoders.audio.preparation)
+    pace = assembly.pace_of(config, encoders.device)
     count = clips or (1024 if encoders.device.type == "cuda" else 32)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from ..errors import InputError
+from ..wording import RANDOM_WEIGHTS
 from .clips import CLASSES, CLASSES_PER_TASK, DataSet, PlannedClip, is_complete, write_data_set
 from .encoders import AUDIO, VIDEO, write_encoders
 
@@ -30,7 +31,6 @@ MEMORY_BATCH = 12
 # The published 1e-3 takes hundreds of epochs; here some fifty have to do. The last epoch's weights are used because
 # a validation set this small is soon answered without a fault, by weights that have hardly learnt.
 LEARNING_RATE = 0.003
-RANDOM = "the encoders have RANDOM weights: the figures show how the pipeline works, nothing about trained encoders"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Demo:
     def run(self) -> None:
         """All steps. Raises InputError where a command fails, which has then told why in a line of its own."""
         self.say("A small audio-visual data set through both stages, from video files to a table.")
-        self.say(f"In this demo {RANDOM}.")
+        self.say(f"In this demo {RANDOM_WEIGHTS}.")
         with self.step(f"1/4  Write {len(self.clips)} clips"):
             data = self.write_clips()
         with self.step("2/4  Extract features"):
@@ -190,7 +190,7 @@ class Demo:
         for name, text in lines.items():
             grid.add_row(name, text)
         self.console.print(grid, highlight=False)
-        self.say("\nGo on with")
+        self.say("\nWhat to try next:")
         incremental, extract = (shortest(console_script(name)) for name in ("avcil-incr", "avcil-extract"))
         for command in (
             [incremental, "show", str(self.out / "runs" / "av-cil")],
@@ -198,7 +198,7 @@ class Demo:
             [extract, "verify", "--cache", str(cache)],
         ):
             self.console.print(f"  $ {shlex.join(command)}", highlight=False, markup=False, soft_wrap=True)
-        self.say(f"\nNote: {RANDOM}.")
+        self.say(f"\nNote: {RANDOM_WEIGHTS}.")
 
 
 def in_words(figure: "Spread | None") -> str:

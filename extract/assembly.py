@@ -1,64 +1,115 @@
-"""Put a run together: precision, encoders, recipe, and what the cache is told about them."""
+"""Put a run together: clips, encoders, recipe, pace, and what the cache is told about them."""
 
 import dataclasses
-import os
-import platform
-from collections.abc import Mapping
-from importlib import metadata
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from .. import __version__
 from ..cache import Fingerprint, scan
-from ..devices import choose_device, multiplies_bfloat16_fast
-from ..errors import unknown
+from ..devices import PRECISIONS, Precision, choose_device, fastest_precision
+from ..manifests import Located, Manifest
+from ..threads import usable_cores
+from ..wording import RANDOM_WEIGHTS
+from .clips import benchmark_of, in_words, locate
 from .config import ExtractionConfig
 from .encoders import load_audio_encoder, load_visual_encoder
-from .pipeline import Encoders
-from .preparation.recipes import ClipPreparation, Recipe
+from .pipeline import Encoders, Pace
+from .preparation.recipes import ClipPreparation, Recipe, recipe
+from .selection import ShardPlan, shard_plans
 
-PRECISIONS = ("float32", "bfloat16")
 LIBRARIES = ("torch", "transformers", "numpy", "pillow", "av", "decord", "soxr", "h5py")
+"""Those that touch a clip."""
 
 
-def choose_precision(given: str | None, device: torch.device, cache: Path | None) -> str:
-    """The precision asked for; else the one that the cache was begun with; else what the device is fast at.
+@dataclass(frozen=True)
+class Setup:
+    """Everything that `run` and `plan` have to know before the first clip."""
+
+    config: ExtractionConfig
+    manifest: Manifest
+    located: Located
+    found: Mapping[str, Path]
+    """Files of the clips of this run, by id: of those that have one, the first `limit`."""
+    encoders: Encoders
+    preparation: ClipPreparation
+    pace: Pace
+    fingerprint: Fingerprint
+
+    def shards(self, have: Collection[str], quarantined: Collection[str]) -> list[ShardPlan]:
+        """What is left to do for a cache that holds the clips `have` and keeps others in its quarantine."""
+        return shard_plans(
+            self.manifest.clips,
+            self.found,
+            have=have,
+            quarantined=() if self.config.retry_quarantined else quarantined,
+            shard_size=self.config.shard_size,
+        )
+
+    def notes(self) -> dict[str, Any]:
+        """What a new cache keeps for readers, beside its fingerprint."""
+        return {
+            "device": str(self.encoders.device),
+            "batch_size": self.pace.batch_size,
+            "missing_audio": self.preparation.missing_audio,
+            "audio_preparation": dataclasses.asdict(self.preparation.audio),
+            "visual_preparation": dataclasses.asdict(self.preparation.visual),
+        }
+
+
+def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
+    """Find the clips and load the encoders; `say` gets a line about each.
 
     Raises:
-        InputError: no such precision.
+        InputError: something is wrong with the list of clips, or not one has a file; no such device or encoder, or
+            weights that do not fit.
     """
-    if given is not None:
-        if given not in PRECISIONS:
-            raise unknown("precision", given, PRECISIONS)
-        return given
-    if cache is not None and (cache / "cache.json").exists():
-        begun_with = scan(cache).description.fingerprint.facts.get("visual_encoder", {}).get("precision")
-        if begun_with in PRECISIONS:
-            return str(begun_with)
-    return "bfloat16" if multiplies_bfloat16_fast(device) else "float32"
+    benchmark = benchmark_of(config)
+    located = locate(benchmark, config.videos)
+    say(in_words(benchmark.manifest, located))
+    encoders, precision = load_encoders(config)
+    for line in describe(encoders, precision):
+        say(line)
+    how = recipe(config.recipe, benchmark.released_frame_rate)
+    return Setup(
+        config=config,
+        manifest=benchmark.manifest,
+        located=located,
+        found=dict(list(located.found.items())[: config.limit]),
+        encoders=encoders,
+        preparation=ClipPreparation.of(
+            how, encoders.visual.preparation, encoders.audio.preparation, config.missing_audio
+        ),
+        pace=pace_of(config, encoders.device),
+        fingerprint=fingerprint(encoders, how, config.store),
+    )
 
 
-def load_encoders(config: ExtractionConfig) -> tuple[Encoders, str]:
+def load_encoders(config: ExtractionConfig) -> tuple[Encoders, Precision]:
     """Load both encoders; returns them and the precision chosen.
 
     Raises:
-        InputError: no such device, precision or encoder, or weights that do not fit.
+        InputError: no such device or encoder, or weights that do not fit.
     """
     device = choose_device(config.device)
-    precision = choose_precision(config.precision, device, config.cache)
-    how = {"device": device, "precision": precision, "random_weights": config.random_weights}
-    visual = load_visual_encoder(config.video_encoder, **how)  # type: ignore[arg-type]
-    audio = load_audio_encoder(config.audio_encoder, **how)  # type: ignore[arg-type]
+    precision = config.precision or begun_with(config.cache) or fastest_precision(device)
+    visual = load_visual_encoder(
+        config.video_encoder, device=device, precision=precision, random_weights=config.random_weights
+    )
+    audio = load_audio_encoder(
+        config.audio_encoder, device=device, precision=precision, random_weights=config.random_weights
+    )
     return Encoders(visual, audio, device), precision
 
 
-def prepare(
-    encoders: Encoders, recipe: Recipe, missing_audio: Literal["quarantine", "silence"] = "quarantine"
-) -> ClipPreparation:
-    """What the children have to do for these encoders."""
-    return ClipPreparation.of(recipe, encoders.visual.preparation, encoders.audio.preparation, missing_audio)
+def begun_with(cache: Path | None) -> Precision | None:
+    """The precision of the encoders that a cache was begun with, if there is one and it says so."""
+    if cache is None or not (cache / "cache.json").exists():
+        return None
+    said = scan(cache).description.fingerprint.facts.get("visual_encoder", {}).get("precision")
+    return next((precision for precision in PRECISIONS if precision == said), None)
 
 
 def fingerprint(encoders: Encoders, recipe: Recipe, storage: str) -> Fingerprint:
@@ -72,42 +123,24 @@ def fingerprint(encoders: Encoders, recipe: Recipe, storage: str) -> Fingerprint
     return Fingerprint(facts)
 
 
-def versions() -> dict[str, str]:
-    """Of this package and of every library that touches a clip, for the cache's records."""
-    found = {"avcil": __version__, "python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+def pace_of(config: ExtractionConfig, device: torch.device) -> Pace:
+    """How the work is cut up, with defaults that suit the machine.
 
-
-def default_workers(device: torch.device) -> int:
-    """Decoding children: one a processor beside a GPU; beside encoders on the CPU a quarter of them suffices."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return processors if device.type == "cuda" else max(1, processors // 4)
-
-
-def default_batch_size(device: torch.device) -> int:
-    """Clips encoded at once: enough to fill a GPU; two on a CPU, where more bring nothing."""
-    return 32 if device.type == "cuda" else 2
+    Beside a GPU one worker process a core decodes; beside encoders on the CPU a quarter of them suffices. A batch of
+    32 fills a GPU; on a CPU more than two clips bring nothing.
+    """
+    on_gpu = device.type == "cuda"
+    cores = usable_cores()
+    return Pace(
+        workers=config.workers or (cores if on_gpu else max(1, cores // 4)),
+        batch_size=config.batch_size or (32 if on_gpu else 2),
+        clip_timeout=config.clip_timeout,
+    )
 
 
 def describe(encoders: Encoders, precision: str) -> list[str]:
     """Lines for people: the encoders, with a warning where their weights are random."""
     lines = [f"video: {encoders.visual.title}", f"audio: {encoders.audio.title}"]
     if any(e.identity.get("random_weights") is not None for e in (encoders.visual, encoders.audio)):
-        lines.append("RANDOM WEIGHTS: these features say nothing about the real encoders")
+        lines.append(RANDOM_WEIGHTS)
     return [*lines, f"device: {encoders.device}, {precision}"]
-
-
-def notes(preparation: ClipPreparation, device: str, batch_size: int) -> dict[str, Any]:
-    """What a new cache keeps for readers, beside its fingerprint."""
-    return {
-        "device": device,
-        "batch_size": batch_size,
-        "missing_audio": preparation.missing_audio,
-        "audio_preparation": dataclasses.asdict(preparation.audio),
-        "visual_preparation": dataclasses.asdict(preparation.visual),
-    }

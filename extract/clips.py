@@ -3,61 +3,46 @@
 from pathlib import Path
 
 from ..errors import InputError
-from ..manifests import (
-    NAMED_BY_ID,
-    FileNames,
-    Located,
-    Manifest,
-    locate_videos,
-    published,
-    published_names,
-    read_manifest,
-)
-from .config import ExtractionConfig
+from ..manifests import Benchmark, Located, Manifest, locate_videos, published, published_names, read_manifest
+from .config import ClipList
 
 CLASSES_SHOWN = 5
 
 
-def manifest_of(dataset: str | None, manifest: Path | None, classes: Path | None) -> tuple[Manifest, FileNames]:
-    """The manifest that the options name, with the naming habits of its files.
+def benchmark_of(clips: ClipList) -> Benchmark:
+    """The data set that was chosen; a table of clips becomes one of which nothing else is known.
 
     Raises:
         InputError: neither or both of `dataset` and `manifest`, or whatever is wrong with them.
     """
-    if (dataset is None) == (manifest is None):
-        both = "" if dataset is None else ", not both"
+    if clips.dataset is not None and clips.manifest is None:
+        if clips.classes is not None:
+            raise InputError("--classes goes with --manifest; a data set has its own class order")
+        return published(clips.dataset)
+    if clips.manifest is None or clips.dataset is not None:
+        both = "" if clips.dataset is None else ", not both"
         names = ", ".join(published_names())
-        raise InputError(f"say which clips: --dataset NAME ({names}) or --manifest FILE{both}")
-    if dataset is not None:
-        if classes is not None:
-            raise InputError("--classes goes with --manifest; a published data set has its own class order")
-        benchmark = published(dataset)
-        return benchmark.manifest, benchmark.file_names
-    assert manifest is not None
-    return read_manifest(manifest, classes), NAMED_BY_ID
+        raise InputError(f"say which clips: --dataset NAME ({names}), --dataset FILE.toml or --manifest FILE{both}")
+    manifest = read_manifest(clips.manifest, clips.classes)
+    return Benchmark(manifest.name, manifest.name, manifest)
 
 
-def locate(config: ExtractionConfig) -> tuple[Manifest, Located]:
-    """Find the clips' files.
+def locate(benchmark: Benchmark, videos: Path) -> Located:
+    """Find the clips' files below the folder `videos`.
 
     Raises:
-        InputError: as `manifest_of`; no such folder; or not one clip has a file.
+        InputError: no such folder, or not one clip has a file.
     """
-    manifest, habits = manifest_of(config.dataset, config.manifest, config.classes)
-    located = locate_videos(manifest, config.videos, habits)
+    manifest = benchmark.manifest
+    located = locate_videos(manifest, videos, benchmark.file_names)
     if not located.found:
         example = manifest.clips[0]
         wanted = example.path or f"{example.id}.mp4"
         raise InputError(
-            f"not one of the {len(manifest.clips)} clips of {manifest.name} has a file under {config.videos} "
+            f"not one of the {len(manifest.clips)} clips of {manifest.name} has a file under {videos} "
             f"(looked for names such as {wanted}): give the folder with the videos of this data set"
         )
-    return manifest, located
-
-
-def limited(located: Located, limit: int | None) -> dict[str, Path]:
-    """The found files; of the first `limit` clips only."""
-    return dict(list(located.found.items())[:limit])
+    return located
 
 
 def in_words(manifest: Manifest, located: Located) -> str:

@@ -1,86 +1,86 @@
-"""What a user chooses for an extraction, checked in one place."""
+"""What a user chooses for an extraction. Options, their help and their checks are made from these classes."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ..errors import InputError, unknown
-from .preparation.recipes import RECIPE_NAMES
+from ..devices import Precision
+from ..manifests import published_names
+from ..options import File, Folder, Option
+from .preparation.recipes import MissingAudio, RecipeName
 
-# encoders.DEFAULT_VIDEO_ENCODER and DEFAULT_AUDIO_ENCODER, which are not imported for their weight (a test compares).
 VIDEO_ENCODER = "MCG-NJU/videomae-base"
 AUDIO_ENCODER = "gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
 
-Storage = Literal["float16", "bfloat16", "float32", "int8"]
-Precision = Literal["float32", "bfloat16"]
-MissingAudio = Literal["quarantine", "silence"]
-NAMES = {
-    "recipe": RECIPE_NAMES,
-    "store": get_args(Storage),
-    "precision": get_args(Precision),
-    "missing_audio": get_args(MissingAudio),
-}
-"""The valid words of each choice that has a fixed number of them."""
-
+Storage = Literal[
+    "float16", "bfloat16", "float32", "int8"
+]  # cache.STORAGE_TYPES, which takes PyTorch (a test compares)
 Positive = Annotated[int, Field(ge=1)]
+STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class ExtractionConfig:
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClipList:
+    """Which clips: those of a data set, or of a table."""
+
+    dataset: Annotated[str, Option(metavar="NAME|FILE.toml", known=published_names)] | None = None
+    """Published data set by name, or one of your own by its TOML file; this or `manifest`."""
+    manifest: File | None = None
+    """Table of your own clips instead: CSV with video_id,label,split[,path]."""
+    classes: File | None = None
+    """Class order for `manifest`: CSV with class_index,label."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ExtractionConfig(ClipList):
     """All choices of `avcil-extract run` and `plan`."""
 
-    videos: Path
-    """Folder with the video files, searched with all folders below it."""
-    cache: Path | None = None
-    """Folder of the feature cache; None only for a plan."""
-    dataset: str | None = None
-    """Name of a published list of clips; this or `manifest`."""
-    manifest: Path | None = None
-    """CSV of clips: video_id,label,split and perhaps path."""
-    classes: Path | None = None
-    """CSV of the class order for `manifest`."""
-    video_encoder: str = VIDEO_ENCODER
-    """Hub id or directory."""
-    audio_encoder: str = AUDIO_ENCODER
-    """Hub id, directory, or file of weights."""
-    random_weights: Annotated[int, Field(ge=0)] | None = None
-    """Seed of random weights of the same architectures; None for the real ones."""
-    recipe: Literal["audiomae", "released"] = "audiomae"
-    """How clips are prepared; see `recipes`."""
+    videos: Folder
+    """Folder with the video files, at any depth."""
+    cache: Folder | None = None
+    """Folder of the feature cache; an unfinished one is resumed. Only a plan can do without."""
+    video_encoder: Annotated[str, Option(metavar="HUB_ID_OR_DIR")] = VIDEO_ENCODER
+    """A VideoMAE."""
+    audio_encoder: Annotated[str, Option(metavar="HUB_ID_OR_FILE")] = AUDIO_ENCODER
+    """An AudioMAE (Hub id, folder, or the authors' .pth) or an AST."""
+    random_weights: Annotated[int, Field(ge=0), Option(metavar="[SEED]", alone=0)] | None = None
+    """The same architectures with random weights, drawn from this seed (0 where none is said): to try things out where
+    no weights can be had."""
+    recipe: RecipeName = "audiomae"
+    """How clips are prepared: as the encoders were trained, or as for the published features."""
     device: str = "auto"
-    """Where the encoders compute: "auto", "cpu", "cuda:0"."""
+    """Where the encoders compute: auto (a GPU where there is one), cpu, cuda:0."""
     precision: Precision | None = None
-    """Of the encoders; None: as the cache was begun, else bfloat16 where the device is fast at it."""
+    """Of the encoders; by default as the cache was begun, else bfloat16 where the device is fast at it."""
     store: Storage = "float16"
-    """How features are stored."""
+    """How features are stored: 2.4 MB a clip at 16 bits, 4.8 as float32, 1.2 as int8."""
     workers: Positive | None = None
-    """Decoding processes; None: by the number of processors."""
+    """Decoding worker processes; by default as many as the device and the processor's cores ask for."""
     batch_size: Positive | None = None
-    """Clips encoded at once; None: 32 on a GPU, 2 on a CPU."""
+    """Clips encoded at once; by default 32 on a GPU, 2 on a CPU."""
     shard_size: Positive = 256
-    """Places in the manifest that one shard covers; a run that is broken off loses at most one shard."""
+    """Places of the list that a shard covers; keep it the same when you resume. A killed run loses one at
+    most."""
     clip_timeout: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds that one decoder may take for one clip."""
+    """Seconds a decoder may take for a clip."""
     missing_audio: MissingAudio = "quarantine"
-    """What becomes of clips without sound."""
-    limit: Positive | None = None
-    """Only the first clips that have a file; None for all."""
+    """Clips without sound: leave them out, or encode silence."""
+    limit: Annotated[Positive, Option(metavar="N")] | None = None
+    """Only the first N clips that have a file."""
     retry_quarantined: bool = False
-    """Try quarantined clips again."""
+    """Try clips again that an earlier run quarantined."""
 
 
-def checked(values: Mapping[str, Any]) -> ExtractionConfig:
-    """The configuration of these values; `InputError` in one line for a bad one."""
-    for name, valid in NAMES.items():
-        given = values.get(name)
-        if given is not None and given not in valid:
-            raise unknown(f"value for --{name.replace('_', '-')}", str(given), valid)
-    try:
-        return TypeAdapter(ExtractionConfig).validate_python(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise InputError(f"--{option}: {first['msg']} (given {first['input']!r})") from error
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ImportConfig(ClipList):
+    """All choices of `avcil-extract import-released`."""
+
+    features: Folder
+    """Folder with the authors' feature files."""
+    cache: Folder
+    """Folder of the feature cache to make."""
+    store: Storage = "float32"
+    """How features are stored."""
+    shard_size: Positive = 256
+    """Clips a shard."""

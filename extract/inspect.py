@@ -11,23 +11,24 @@ from ..cache import FeatureCache, read_quarantine, scan
 from ..cache import verify as verify_cache
 from ..errors import InputError, unknown
 from ..manifests import SPLITS
-from .clips import manifest_of
-from .plan import in_bytes
+from ..wording import RANDOM_WEIGHTS, size
+from .clips import benchmark_of
+from .config import ClipList
 
 EXPORT_TYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
-def status_lines(cache: Path, dataset: str | None, manifest: Path | None, classes: Path | None) -> list[str]:
-    """What a cache holds, how it was made, and how much of a list of clips it covers.
+def status_lines(cache: Path, clips: ClipList | None) -> list[str]:
+    """What a cache holds, how it was made, and how much of a list of clips, if one is given, it covers.
 
     Raises:
         InputError: not a cache, or something is wrong with the list.
     """
     contents = scan(cache)
     facts = contents.description.fingerprint.facts
-    clips = [clip for record in contents.shards for clip in record.ids]
-    size = sum(record.bytes for record in contents.shards)
-    lines = [f"{cache}: {len(clips)} clips in {len(contents.shards)} shards, {in_bytes(size)}"]
+    held = frozenset(clip for record in contents.shards for clip in record.ids)
+    taken = size(sum(record.bytes for record in contents.shards))
+    lines = [f"{cache}: {len(held)} clips in {len(contents.shards)} shards, {taken}"]
     if contents.shards:
         first = contents.shards[0]
         shapes = " and ".join(" x ".join(map(str, shape)) for shape in (first.visual_shape, first.audio_shape))
@@ -42,7 +43,7 @@ def status_lines(cache: Path, dataset: str | None, manifest: Path | None, classe
     lines.append(f"recipe: {facts.get('recipe', {}).get('name', '?')}")
     lines.append(f"fingerprint: {contents.description.fingerprint.digest}")
     if contents.description.fingerprint.random_weights:
-        lines.append("RANDOM WEIGHTS: these features say nothing about the real encoders")
+        lines.append(RANDOM_WEIGHTS)
     quarantined = read_quarantine(cache)
     if quarantined:
         reasons = Counter(entry["reason"] for entry in quarantined.values()).most_common()
@@ -50,9 +51,8 @@ def status_lines(cache: Path, dataset: str | None, manifest: Path | None, classe
         lines.append(f"quarantined: {len(quarantined)} ({why}; words in {cache / 'quarantine.json'})")
     lines += [f"damaged: {damaged.words}" for damaged in contents.damaged]
     lines += [f"unfinished, no data: {path.name}" for path in contents.leftovers]
-    if dataset is not None or manifest is not None:
-        table, _ = manifest_of(dataset, manifest, classes)
-        held = frozenset(clips)
+    if clips is not None:
+        table = benchmark_of(clips).manifest
         for split in SPLITS:
             of_split = table.of_split(split)
             lines.append(f"{table.name} {split}: {sum(clip.id in held for clip in of_split)} of {len(of_split)} clips")
@@ -71,14 +71,12 @@ def verified(cache: Path, console: Console) -> tuple[bool, list[str]]:
         report = verify_cache(cache, on_shard=lambda _: bar.advance(task))
     lines = [*map(str, report.problems), *report.remarks]
     words = "as it was written" if report.ok else f"{len(report.problems)} problems"
-    lines.append(f"{cache}: {report.clips} clips in {report.shards} shards, {in_bytes(report.bytes)}: {words}")
+    lines.append(f"{cache}: {report.clips} clips in {report.shards} shards, {size(report.bytes)}: {words}")
     return report.ok, lines
 
 
-def exported(
-    cache: Path, out: Path, dtype: str | None, dataset: str | None, manifest: Path | None, classes: Path | None
-) -> list[str]:
-    """Write plain numpy files; returns the lines to print.
+def exported(cache: Path, out: Path, dtype: str | None, clips: ClipList | None) -> list[str]:
+    """Write plain numpy files, of a list of clips only if one is given; returns the lines to print.
 
     Raises:
         InputError: as `FeatureCache` and its `export`; no such type.
@@ -87,13 +85,13 @@ def exported(
         raise unknown("value for --dtype", dtype, EXPORT_TYPES)
     features = FeatureCache(cache)
     ids = list(features.ids)
-    if dataset is not None or manifest is not None:
-        table, _ = manifest_of(dataset, manifest, classes)
+    if clips is not None:
+        table = benchmark_of(clips).manifest
         ids = [clip.id for clip in table.clips if clip.id in features]
         if not ids:
             raise InputError(f"{cache} holds no clip of {table.name}")
     features.export(out, ids=ids, dtype=None if dtype is None else EXPORT_TYPES[dtype])
     lines = [f"{out}: {len(ids)} clips in visual.npy, audio.npy and clips.csv"]
     if features.random_weights:
-        lines.append("RANDOM WEIGHTS: these features say nothing about the real encoders")
+        lines.append(RANDOM_WEIGHTS)
     return lines

@@ -1,7 +1,6 @@
 """`avcil-extract plan`: what a run would take, measured on a few clips; nothing is written."""
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,16 +11,15 @@ from rich.console import Console
 
 from ..cache import Fingerprint, bytes_per_clip, read_quarantine, scan
 from ..errors import InputError
-from . import assembly
-from .clips import in_words, limited, locate
+from ..threads import usable_cores
+from ..wording import duration, size
+from .assembly import assemble
 from .config import ExtractionConfig
 from .decoding.workers import DecodingPool, Job
 from .pipeline import BatchEncoder, Encoders, Pace
 from .preparation.encoder_input import PreparedClip
-from .preparation.recipes import ClipPreparation, recipe
-from .progress import in_words as duration
-from .run import clips_of, pace_of
-from .selection import shard_plans
+from .preparation.recipes import ClipPreparation
+from .run import clips_of
 
 SAMPLE = 8
 
@@ -79,37 +77,29 @@ def plan(config: ExtractionConfig, console: Console) -> list[str]:
     Raises:
         InputError: as `run.run` does, for what it would refuse.
     """
-    manifest, located = locate(config)
-    lines = [in_words(manifest, located)]
-    encoders, precision = assembly.load_encoders(config)
-    lines += assembly.describe(encoders, precision)
-    how = recipe(config.recipe, manifest.name)
-    pace = pace_of(config, encoders)
-    have, quarantined = held(config.cache, assembly.fingerprint(encoders, how, config.store))
-    if config.retry_quarantined:
-        quarantined = frozenset()
-    found = limited(located, config.limit)
-    plans = shard_plans(manifest.clips, found, have=have, quarantined=quarantined, shard_size=config.shard_size)
+    lines: list[str] = []
+    setup = assemble(config, lines.append)
+    encoders, pace = setup.encoders, setup.pace
+    have, quarantined = held(config.cache, setup.fingerprint)
+    plans = setup.shards(have, quarantined)
     jobs = [job for shard in plans for job in shard.jobs]
     if have or quarantined:
         lines.append(f"in the cache: {len(have)}, quarantined before: {len(quarantined)}")
     if not jobs:
         return [*lines, "nothing to do"]
     shapes = encoders.visual.feature_shape, encoders.audio.feature_shape
-    size = bytes_per_clip(config.store, *shapes)
+    clip_bytes = bytes_per_clip(config.store, *shapes)
     lines.append(
-        f"to do: {clips_of(plans)} clips in {len(plans)} shards, {in_bytes(size * len(jobs))} as {config.store} "
-        f"({in_bytes(size)} a clip: {' x '.join(map(str, shapes[0]))} and {shapes[1][0]})"
+        f"to do: {clips_of(plans)} clips in {len(plans)} shards, {size(clip_bytes * len(jobs))} as {config.store} "
+        f"({size(clip_bytes)} a clip: {' x '.join(map(str, shapes[0]))} and {shapes[1][0]})"
     )
     if config.cache is not None:
         place = next(path for path in (config.cache.resolve(), *config.cache.resolve().parents) if path.exists())
-        lines.append(f"free at {config.cache}: {in_bytes(shutil.disk_usage(place).free)}")
+        lines.append(f"free at {config.cache}: {size(shutil.disk_usage(place).free)}")
     chosen = [jobs[i * len(jobs) // min(SAMPLE, len(jobs))] for i in range(min(SAMPLE, len(jobs)))]
     with console.status(f"measuring {len(chosen)} clips"):
-        measured = measure(encoders, assembly.prepare(encoders, how, config.missing_audio), pace, chosen)
-    rate = measured.clips_per_second(
-        pace, beside_encoders=encoders.device.type == "cpu", processors=os.cpu_count() or 1
-    )
+        measured = measure(encoders, setup.preparation, pace, chosen)
+    rate = measured.clips_per_second(pace, beside_encoders=encoders.device.type == "cpu", processors=usable_cores())
     lines.append(
         f"measured on {len(chosen)} clips: {measured.decoding:.3g} s a clip to decode ({pace.workers} at once), "
         f"{measured.encoding:.3g} s to encode (batches of {pace.batch_size})"
@@ -130,12 +120,3 @@ def held(cache: Path | None, fingerprint: Fingerprint) -> tuple[frozenset[str], 
         raise InputError(f"{cache} was made in another way ({'; '.join(differences[:4])}): give another directory")
     have = frozenset(clip for record in contents.shards for clip in record.ids)
     return have, frozenset(read_quarantine(cache))
-
-
-def in_bytes(count: float) -> str:
-    """Bytes in words: "1.5 MB", "230 GB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

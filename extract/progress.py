@@ -7,6 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from ..wording import duration
+
 SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -56,15 +58,4 @@ class ExtractionProgress:
         done = self._encoded + self._quarantined
         rate = done / max(now - self._started, 1e-9)
         left = (self._total - done) / rate if rate > 0 else 0.0
-        return f"{rate:.3g} clips/s, {in_words(left)} left, {self._quarantined} quarantined"
-
-
-def in_words(seconds: float) -> str:
-    """A duration as people say it: "4.2 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+        return f"{rate:.3g} clips/s, {duration(left)} left, {self._quarantined} quarantined"

@@ -9,14 +9,14 @@ from rich.console import Console
 from ..cache import CacheWriter
 from ..errors import InputError
 from ..manifests import Located, Manifest
-from . import assembly
-from .clips import in_words, limited, locate
+from ..versions import versions
+from ..wording import RANDOM_WEIGHTS, duration
+from .assembly import LIBRARIES, assemble
+from .clips import in_words
 from .config import ExtractionConfig
-from .pipeline import Encoders, Pace, Tally, extract
-from .preparation.recipes import recipe
+from .pipeline import Tally, extract
 from .progress import ExtractionProgress
-from .progress import in_words as duration
-from .selection import ShardPlan, shard_plans
+from .selection import ShardPlan
 
 MISSING = "missing.csv"
 
@@ -61,7 +61,7 @@ class Summary:
             lines.append("nothing to do")
         lines.append(f"cache: {cache}")
         if self.random_weights:
-            lines.append("RANDOM WEIGHTS: these features say nothing about the real encoders")
+            lines.append(RANDOM_WEIGHTS)
         return lines
 
 
@@ -73,63 +73,43 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
     """
     if config.cache is None:
         raise InputError("say where the features go: --cache DIR")
-    manifest, located = locate(config)
-    console.print(in_words(manifest, located), highlight=False, soft_wrap=True)
-    encoders, precision = assembly.load_encoders(config)
-    for line in assembly.describe(encoders, precision):
+
+    def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
-    how = recipe(config.recipe, manifest.name)
-    preparation = assembly.prepare(encoders, how, config.missing_audio)
-    pace = pace_of(config, encoders)
-    fingerprint = assembly.fingerprint(encoders, how, config.store)
-    notes = assembly.notes(preparation, str(encoders.device), pace.batch_size)
-    with CacheWriter(config.cache, fingerprint, versions=assembly.versions(), notes=notes) as writer:
+
+    setup = assemble(config, say)
+    fingerprint, pace = setup.fingerprint, setup.pace
+    with CacheWriter(config.cache, fingerprint, versions=versions(LIBRARIES), notes=setup.notes()) as writer:
         for line in writer.cleared:
-            console.print(line, highlight=False, soft_wrap=True)
-        located.write_missing(config.cache / MISSING)
-        found = limited(located, config.limit)
-        quarantined = frozenset() if config.retry_quarantined else frozenset(writer.quarantined)
-        plans = shard_plans(
-            manifest.clips, found, have=writer.have, quarantined=quarantined, shard_size=config.shard_size
-        )
-        had = sum(clip in writer.have for clip in found)
+            say(line)
+        setup.located.write_missing(config.cache / MISSING)
+        plans = setup.shards(writer.have, writer.quarantined)
+        had = sum(clip in writer.have for clip in setup.found)
         to_do = clips_of(plans)
         tally = Tally()
         if to_do:
-            console.print(
-                f"{to_do} clips to do, {len(plans)} shards; {pace.workers} decoding, batches of {pace.batch_size}",
-                highlight=False,
-            )
+            say(f"{to_do} clips to do, {len(plans)} shards; {pace.workers} decoding, batches of {pace.batch_size}")
             with ExtractionProgress(to_do, console) as progress:
                 tally = extract(
                     plans,
                     writer,
-                    encoders,
-                    preparation,
+                    setup.encoders,
+                    setup.preparation,
                     pace,
                     on_done=lambda encoded, quarantined: progress.step(encoded=encoded, quarantined=quarantined),
                 )
         summary = Summary(
-            manifest=manifest,
-            located=located,
+            manifest=setup.manifest,
+            located=setup.located,
             cache=config.cache,
             had=had,
-            left_alone=len(found) - had - to_do,
+            left_alone=len(setup.found) - had - to_do,
             tally=tally,
             random_weights=fingerprint.random_weights,
         )
         if not writer.have:
             raise InputError(nothing_came_out(summary))
     return summary
-
-
-def pace_of(config: ExtractionConfig, encoders: Encoders) -> Pace:
-    """How the work is cut up, with defaults that suit the machine."""
-    return Pace(
-        workers=config.workers or assembly.default_workers(encoders.device),
-        batch_size=config.batch_size or assembly.default_batch_size(encoders.device),
-        clip_timeout=config.clip_timeout,
-    )
 
 
 def clips_of(plans: list[ShardPlan]) -> int:

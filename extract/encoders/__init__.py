@@ -11,26 +11,22 @@ from typing import Literal, cast
 
 import torch
 
+from ...devices import PRECISIONS
 from ...errors import InputError, unknown
-from .family import PRECISIONS, AudioEncoder, Family, Precision, Settings, VisualEncoder
+from ..config import AUDIO_ENCODER, VIDEO_ENCODER
+from .family import AudioEncoder, Family, Settings, VisualEncoder
 from .source import find_source
 
 __all__ = [
-    "DEFAULT_AUDIO_ENCODER",
-    "DEFAULT_VIDEO_ENCODER",
     "AudioEncoder",
-    "Precision",
     "VisualEncoder",
     "load_audio_encoder",
     "load_visual_encoder",
 ]
 
-DEFAULT_VIDEO_ENCODER = "MCG-NJU/videomae-base"
-DEFAULT_AUDIO_ENCODER = "gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
-
 
 def load_visual_encoder(
-    source: str = DEFAULT_VIDEO_ENCODER,
+    source: str = VIDEO_ENCODER,
     *,
     device: torch.device | str = "cpu",
     precision: str = "float32",
@@ -52,7 +48,7 @@ def load_visual_encoder(
 
 
 def load_audio_encoder(
-    source: str = DEFAULT_AUDIO_ENCODER,
+    source: str = AUDIO_ENCODER,
     *,
     device: torch.device | str = "cpu",
     precision: str = "float32",
@@ -83,7 +79,7 @@ def _load(
     source = find_source(name, published, random_weights=random_weights is not None)
     for family in suited:
         if family.accepts(source):
-            settings = Settings(torch.device(device), precision, random_weights)  # type: ignore[arg-type]
+            settings = Settings(torch.device(device), precision, random_weights)
             return family.load(source, settings)
     names = ", ".join(family.name for family in suited)
     raise InputError(f"{name} is of kind '{source.kind}', which no {modality} encoder here can hold: {names}")

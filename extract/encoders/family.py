@@ -11,11 +11,9 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from ...devices import Precision, dtype_of
 from ..preparation.encoder_input import AudioPreparation, VisualPreparation
 from .source import Source
-
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class VisualEncoder(Protocol):
@@ -78,7 +76,7 @@ class Settings:
     @property
     def dtype(self) -> torch.dtype:
         """`precision` as torch names it."""
-        return PRECISIONS[self.precision]
+        return dtype_of(self.precision)
 
 
 @dataclass(frozen=True)

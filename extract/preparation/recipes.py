@@ -2,7 +2,7 @@
 
 `audiomae`  what the encoders were trained on: frames evenly over the clip, sound as AudioMAE takes it.
 `released`  what the authors of AV-CIL did for the features that they published. Read from the behaviour
-            of their scripts: `ffmpeg -r 10 (or 8) %06d.jpg` with ffmpeg's default quality, sixteen of
+            of their scripts: `ffmpeg -r RATE %06d.jpg` with ffmpeg's default quality, sixteen of
             those JPEG files, and sound written by MoviePy at 11,430 Hz, of which AudioMAE sees the first
             channel without its input normalisation.
 
@@ -12,7 +12,7 @@ A recipe is part of a cache's fingerprint: features made by different recipes ne
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -52,15 +52,19 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
-RECIPE_NAMES = ("audiomae", "released")
+RecipeName = Literal["audiomae", "released"]
+RECIPE_NAMES: tuple[RecipeName, ...] = get_args(RecipeName)
+MissingAudio = Literal["quarantine", "silence"]
+USUAL_JPEG_RATE = 8
 
 
-def recipe(name: str, dataset: str | None = None) -> Recipe:
+def recipe(name: str, jpeg_rate: int | None = None) -> Recipe:
     """The recipe of this name.
 
     Args:
         name: one of `RECIPE_NAMES`.
-        dataset: `released` took 10 JPEG frames a second from "ave", 8 from every other data set.
+        jpeg_rate: for `released`, JPEG frames a second, which the authors chose by data set
+            (`Benchmark.released_frame_rate`); None: `USUAL_JPEG_RATE`.
 
     Raises:
         InputError: no such recipe.
@@ -70,7 +74,7 @@ def recipe(name: str, dataset: str | None = None) -> Recipe:
     if name == "released":
         return Recipe(
             "released",
-            jpeg_rate=10 if dataset == "ave" else 8,
+            jpeg_rate=jpeg_rate or USUAL_JPEG_RATE,
             channels="first",
             sample_rate=11_430,
             resampling="pick",
@@ -87,7 +91,7 @@ class ClipPreparation:
     visual: VisualPreparation
     audio: AudioPreparation
     """With the recipe's changes already in it."""
-    missing_audio: Literal["quarantine", "silence"] = "quarantine"
+    missing_audio: MissingAudio = "quarantine"
     """A clip without sound is refused, or gets `AudioPreparation.samples` zeros for a waveform."""
 
     @staticmethod
@@ -95,7 +99,7 @@ class ClipPreparation:
         recipe: Recipe,
         visual: VisualPreparation,
         audio: AudioPreparation,
-        missing_audio: Literal["quarantine", "silence"] = "quarantine",
+        missing_audio: MissingAudio = "quarantine",
     ) -> "ClipPreparation":
         """Combine a recipe with what the two encoders ask for."""
         return ClipPreparation(recipe, visual, recipe.audio(audio), missing_audio)

@@ -13,17 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
-import numpy as np
-import torch
 from rich.console import Console
 
-from ... import __version__
 from ...cache import CacheWriter, Fingerprint, NotStorable, ShardWriter
 from ...errors import InputError
 from ...manifests import Located, Manifest
+from ...versions import versions
 from ..decoding.faults import NOT_FINITE, in_one_line
-from ..preparation.recipes import recipe
+from ..preparation.recipes import Recipe, recipe
 from ..progress import ExtractionProgress
 from ..selection import shard_plans
 from .files import FeatureFile, Modality, feature_files, usual_shape
@@ -33,6 +30,7 @@ TIME_SLICES = 8
 OTHER_SHAPE = "features of another shape"
 UNREADABLE = "features cannot be read"
 MISSING = "missing.csv"
+LIBRARIES = ("numpy", "h5py", "torch")
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,7 @@ def import_released(
     storage: str = "float32",
     shard_size: int = 256,
     time_slices: int = TIME_SLICES,
+    jpeg_rate: int | None = None,
     console: Console | None = None,
 ) -> ImportReport:
     """Write the manifest's clips into `cache` from the authors' files below `features`.
@@ -83,6 +82,7 @@ def import_released(
         storage: storage type; float32 keeps the values as they were published.
         shard_size: clips a shard.
         time_slices: L, into which the tokens of arrays (L * S, D) are divided.
+        jpeg_rate: frames a second that the features were made of, as `recipe` takes it.
         console: where to show progress; None for nowhere.
 
     Returns:
@@ -94,10 +94,11 @@ def import_released(
     """
     with feature_files(Path(features)) as files:
         work = _Import(manifest, files["visual"], files["audio"], time_slices)
-        return work.into(Path(cache), storage, shard_size, console or Console(quiet=True))
+        made_by = recipe("released", jpeg_rate)
+        return work.into(Path(cache), made_by, storage, shard_size, console or Console(quiet=True))
 
 
-def released_fingerprint(manifest: Manifest, visual: FeatureFile, audio: FeatureFile, storage: str) -> Fingerprint:
+def released_fingerprint(visual: FeatureFile, audio: FeatureFile, made_by: Recipe, storage: str) -> Fingerprint:
     """What is known about the origin of released features. The files are told by their sizes."""
     unknown_weights = "as the authors of AV-CIL had them; no hash known"
     return Fingerprint(
@@ -117,7 +118,7 @@ def released_fingerprint(manifest: Manifest, visual: FeatureFile, audio: Feature
                 "weights": unknown_weights,
                 "file_bytes": audio.path.stat().st_size,
             },
-            "recipe": recipe("released", manifest.name).facts(),
+            "recipe": made_by.facts(),
             "storage": storage,
         }
     )
@@ -149,7 +150,7 @@ class _Import:
             return self.time_slices, shape[0] // self.time_slices, shape[1]
         return shape if len(shape) == 3 else ()
 
-    def into(self, cache: Path, storage: str, shard_size: int, console: Console) -> ImportReport:
+    def into(self, cache: Path, made_by: Recipe, storage: str, shard_size: int, console: Console) -> ImportReport:
         """Write all that the cache lacks."""
         if not all(self.visual_shape) or not self.visual_shape or not all(self.audio_shape):
             raise InputError(f"{self.visual.path}: its arrays are no tokens of {self.time_slices} time slices")
@@ -158,8 +159,8 @@ class _Import:
             "visual_file": self.visual.path.name,
             "audio_file": self.audio.path.name,
         }
-        fingerprint = released_fingerprint(self.manifest, self.visual, self.audio, storage)
-        with CacheWriter(cache, fingerprint, versions=_versions(), notes=notes) as writer:
+        fingerprint = released_fingerprint(self.visual, self.audio, made_by, storage)
+        with CacheWriter(cache, fingerprint, versions=versions(LIBRARIES), notes=notes) as writer:
             ids = {clip.id for clip in self.manifest.clips}
             held = len(writer.have & ids)
             plans = shard_plans(
@@ -206,7 +207,3 @@ class _Import:
         except NotStorable as error:
             writer.quarantine(id, NOT_FINITE, str(error))
         return False
-
-
-def _versions() -> dict[str, str]:
-    return {"avcil": __version__, "numpy": np.__version__, "h5py": h5py.__version__, "torch": torch.__version__}

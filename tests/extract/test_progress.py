@@ -2,8 +2,7 @@
 
 import io
 
-import pytest
-from avcil.extract.progress import ExtractionProgress, in_words
+from avcil.extract.progress import ExtractionProgress
 from rich.console import Console
 
 
@@ -33,11 +32,3 @@ def test_a_bar_on_a_terminal():
     assert "4/4" in shown
     assert "clips/s" in shown
     assert "1 quarantined" in shown
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.04, "0.0 s"), (4.25, "4.2 s"), (59.4, "59 s"), (185, "3 min 5 s"), (7_800, "2 h 10 min"), (270_000, "3 d 3 h")],
-)
-def test_durations_in_words(seconds, words):
-    assert in_words(seconds) == words

@@ -99,7 +99,7 @@ def test_packets_that_give_no_frame_are_found_out_by_decoding(clip, tmp_path):
 
 
 def test_released_frames_are_those_of_the_jpeg_files(clip):
-    got = numbers(clip(frames=30, rate=15), "pyav", how=recipe("released", "ave"))
+    got = numbers(clip(frames=30, rate=15), "pyav", how=recipe("released", 10))
     # 2 s at 15 Hz give 22 files: 0 1 2 3 4 5 7 8 10 11 13 14 16 17 19 20 22 23 25 26 28 29 (test_recipes).
     files = [0, 1, 2, 3, 4, 5, 7, 8, 10, 11, 13, 14, 16, 17, 19, 20, 22, 23, 25, 26, 28, 29]
     assert got == [files[number - 1] for number in jpeg_choice(22, 16)]
@@ -109,13 +109,13 @@ def test_released_frames_went_through_jpeg(clip):
     path = clip(frames=16, rate=10, size=(128, 128))
     preparation = VisualPreparation(frames=16, shortest_edge=128, crop=128)
     plain = read_frames(path, EVEN, preparation, "pyav")
-    compressed = read_frames(path, recipe("released", "ave"), preparation, "pyav")
+    compressed = read_frames(path, recipe("released", 10), preparation, "pyav")
     assert 0 < np.abs(plain.astype(int) - compressed).mean() < 20
 
 
 def test_released_frames_are_set_upright(clip):
     path = turn(clip(frames=2, rate=10, size=(64, 64)), 2)
-    frames = read_frames(path, recipe("released", "ave"), PLAIN, "pyav")
+    frames = read_frames(path, recipe("released", 10), PLAIN, "pyav")
     flipped = frames[0].transpose(1, 2, 0)[::-1, ::-1]
     assert number_of(flipped) == 0
     assert number_of(frames[-1].transpose(1, 2, 0)[::-1, ::-1]) == 1

@@ -81,12 +81,12 @@ def test_every_value_arrives_at_its_place(tmp_path, form, shape):
 def test_the_fingerprint_says_whose_features_these_are(tmp_path):
     write_audio(tmp_path / "f", IDS)
     write_visual(tmp_path / "f", IDS)
-    import_released(MANIFEST, tmp_path / "f", tmp_path / "cache", storage="float16")
+    import_released(MANIFEST, tmp_path / "f", tmp_path / "cache", storage="float16", jpeg_rate=10)
     cache = FeatureCache(tmp_path / "cache")
     facts = cache.fingerprint.facts
     assert facts["origin"] == "features released by the authors of AV-CIL (ICCV 2023)"
     assert facts["recipe"]["name"] == "released"
-    assert facts["recipe"]["jpeg_rate"] == 10  # as the authors did for AVE
+    assert facts["recipe"]["jpeg_rate"] == 10
     assert facts["visual_encoder"]["encoder"] == "videomae"
     assert facts["audio_encoder"]["encoder"] == "audiomae"
     assert "no hash known" in facts["visual_encoder"]["weights"]
