@@ -174,6 +174,42 @@ def test_plan_measures_and_writes_nothing(place, cache, tmp_path):
     assert sorted(tmp_path.rglob("*")) + sorted(cache.rglob("*")) == before
 
 
+def test_a_data_set_of_ones_own_is_taken_by_its_toml_file(place, tmp_path):
+    """Files are found by its naming habits, and its frame rate is the recipe's."""
+    (tmp_path / "mine.toml").write_text(
+        """
+        title = "Mine"
+        source_video = '(?P<source>[a-z]+)-\\d{3}'
+        [[files]]
+        pattern = '(?P<name>[a-z]+) (?P<number>\\d+)'
+        id = "{name}-{number:0>3}"
+        [protocol]
+        classes_per_task = 1
+        [released]
+        frame_rate = 3
+        """
+    )
+    (tmp_path / "mine.csv").write_text("video_id,label,split\nwalk-001,x,train\nwalk-002,y,train\nrun-001,y,test\n")
+    (tmp_path / "mine.classes.csv").write_text("class_index,label\n0,y\n1,x\n")
+    videos, cache = tmp_path / "videos", tmp_path / "cache"
+    videos.mkdir()
+    for name in ("walk 1", "run 01"):
+        os.link(place / "videos" / "a.mp4", videos / f"{name}.mp4")
+    words = choices(place, "--recipe", "released", "--videos", str(videos), cache=cache)
+    words = ["--dataset", str(tmp_path / "mine.toml"), *words[words.index("--videos") :]]
+    plan = invoke("plan", *words).stdout
+    assert "mine: 2 of 3 clips found, 1 missing (y 1)" in plan
+    assert "to do: 2 clips in 1 shards" in plan
+    assert "encoded: 2" in invoke("run", *words).stdout
+    features = FeatureCache(cache)
+    assert features.ids == ("walk-001", "run-001")
+    assert features.fingerprint.facts["recipe"]["jpeg_rate"] == 3
+    status = invoke("status", "--cache", str(cache), "--dataset", str(tmp_path / "mine.toml")).stdout
+    assert "mine train: 1 of 2 clips" in status
+    (tmp_path / "mine.csv").unlink()
+    assert "there is no mine.csv beside it" in invoke("plan", *words, status=2).stderr
+
+
 def test_status_of_a_cache_and_of_a_list(place, cache):
     lines = invoke("status", "--cache", str(cache), "--manifest", str(place / "clips.csv")).stdout
     assert "4 clips in 2 shards" in lines
