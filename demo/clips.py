@@ -11,16 +11,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..manifests import Split
 from .scenes import FRAME_RATE, SAMPLE_RATE, Motion, Sound, draw_frames, draw_scene, draw_sound
-
-Split = Literal["train", "val", "test"]
 
 # Each motion comes with three sounds and each sound with three motions, so whoever only looks or only listens is
 # right at most once in three times. Within the first two tasks, two motions by two sounds, at most every other time.

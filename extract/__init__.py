@@ -1,13 +1,13 @@
 """Stage 1: video files to a verified cache of frozen features. Console script `avcil-extract`.
 
-    files -> children that decode and prepare -> frozen encoders -> shards, written by a thread of their own
+    files -> worker processes that decode and prepare -> frozen encoders -> shards, written by a thread of their own
 
-`decoding/`      frames and sound of a file, in child processes that are killed at a deadline
+`decoding/`      frames and sound of a file, in worker processes that are killed at a deadline
 `preparation/`   recipes: what is taken from a clip, and what the encoders get of it
 `encoders/`      frozen models; one file a family
 `released/`      the authors' feature files, read without unpickling
 `selection`, `pipeline`, `sink`                      which shards, how they are made, who writes them
 `config`, `assembly`, `run`, `plan`, `inspect`, `cli`   what a user chooses, and the commands
 
-This file imports nothing: the children come through here and have to stay light.
+This file imports nothing: the worker processes come through here and have to stay light.
 """

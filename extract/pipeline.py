@@ -1,6 +1,6 @@
 """Decode, encode and write at the same time, in bounded memory, with results that repeat bit for bit.
 
-Children decode; this process encodes; a thread writes. Shapes: B clips, T frames, H x W pixels, F time frames
+Worker processes decode; this process encodes; a thread writes. Shapes: B clips, T frames, H x W pixels, F time frames
 and M mel bins of the fbank, L time slices, S tokens, D channels.
 """
 
@@ -36,7 +36,7 @@ class Pace:
     """How the work is cut up. None of it but the batch size has any influence on the features."""
 
     workers: int
-    """Decoding children, at least 1."""
+    """Decoding worker processes, at least 1."""
     batch_size: int
     """Clips encoded at once, at least 1. Another size may round differently."""
     clip_timeout: float
@@ -89,11 +89,11 @@ def extract(
         preparation: of a clip.
         pace: workers, batch size, deadline.
         on_done: called with how many more clips were encoded and quarantined.
-        reader: the decoding function in the children, as "module:function".
+        reader: the decoding function in the worker processes, as "module:function".
 
     Raises:
         InputError: the cache cannot take more (no room), or the device has no memory for a batch.
-        ChildrenCannotStartError: no clip can be decoded at all.
+        WorkersCannotStartError: no clip can be decoded at all.
     """
     started = time.perf_counter()
     tally = Tally()

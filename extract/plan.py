@@ -49,11 +49,11 @@ class Measured:
 
 
 def measure(encoders: Encoders, preparation: ClipPreparation, pace: Pace, sample: Sequence[Job]) -> Measured:
-    """Decode the sample one after the other in one child, then encode it twice, the second time by the clock."""
+    """Decode the sample one by one in one worker process, then encode it twice, the second time by the clock."""
     seconds = 0.0
     clips: list[PreparedClip] = []
     with DecodingPool(preparation, workers=1, timeout=pace.clip_timeout) as pool:
-        list(pool.read_all(sample[:1], ahead=1))  # starts the child
+        list(pool.read_all(sample[:1], ahead=1))  # starts the process
         for job in sample:
             started = time.perf_counter()
             [outcome] = pool.read_all([job], ahead=1)

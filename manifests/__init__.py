@@ -1,4 +1,4 @@
-"""The manifests room: clips, labels, splits, class order, tasks, video files. Knows no tensor."""
+"""What there is to learn: clips, labels, splits, class order, tasks, video files. Knows no tensor."""
 
 from .benchmark import Benchmark, published, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound

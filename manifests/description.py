@@ -63,7 +63,7 @@ class FileNames(_Table):
                 f"id names {error}, which is no group of pattern ({', '.join(groups) or 'none'})"
             ) from None
         except (IndexError, ValueError, AttributeError) as error:
-            raise ValueError(f"id is no format of words: {error}") from None
+            raise ValueError(f"id is not a format string: {error}") from None
         return self
 
 

@@ -16,7 +16,7 @@ TASK_COLUMNS = ("task", "label")
 def split_into_tasks(class_order: Sequence[str], classes_per_task: int) -> Tasks:
     """Cut the class order into runs of `classes_per_task` labels.
 
-    What is left over makes a last, smaller task. The released code drops it.
+    What is left over makes a last, smaller task. The reference implementation drops it.
 
     Raises:
         InputError: `classes_per_task` is below 1 or above the number of classes.

@@ -1,1 +1,1 @@
-"""Clips decoded and prepared in child processes that can be killed. Imports nothing: children come through here."""
+"""Clips decoded and prepared in worker processes that can be killed. Imports nothing: they come through here."""

@@ -1,4 +1,4 @@
-"""From a video file to the two encoders' inputs. Runs in the children only: what it calls can hang or crash."""
+"""From a video file to the two encoders' inputs. Runs in worker processes only: what it calls can hang or crash."""
 
 from pathlib import Path
 

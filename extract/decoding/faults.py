@@ -12,7 +12,7 @@ FINAL = frozenset({NO_AUDIO, NO_VIDEO})
 
 
 class ClipError(Exception):
-    """A clip cannot be used; the run goes on without it."""
+    """A clip cannot be used; the run continues without it."""
 
     def __init__(self, reason: str, words: str) -> None:
         super().__init__(reason, words)

@@ -133,7 +133,7 @@ def _decode_all(path: Path, expected: int) -> Iterator[tuple[int, Any]]:
 def _decode(path: Path) -> Iterator[Any]:
     with av.open(str(path)) as container:
         stream: Any = container.streams.best("video")
-        # One thread: several children decode at once, and results must not depend on how many.
+        # One thread: several worker processes decode at once, and results must not depend on how many.
         stream.codec_context.thread_count = 1
         yield from container.decode(stream)
 

@@ -1,4 +1,4 @@
-"""Decoding in children that can be killed: a clip that hangs or crashes a decoder costs itself, no more.
+"""Decoding in worker processes that can be killed: a clip that hangs or crashes a decoder costs itself, no more.
 
 decord and PyAV can hang while they hold the interpreter's lock, crash, or leak (decord's issues 154, 269, 279,
 373, 375). So neither is ever called in the process that owns the encoders. Needs POSIX.
@@ -26,14 +26,14 @@ import numpy as np
 from ...errors import InputError
 from ..preparation.encoder_input import PreparedClip
 from ..preparation.recipes import ClipPreparation
-from .child import Orders, Refusal, Shapes, read_array
 from .faults import DIED, FINAL, TIMED_OUT, ClipError
 from .frames import decoders_for
+from .worker_process import Orders, Refusal, Shapes, read_array
 
 READER = "avcil.extract.decoding.decode:read_clip"
-PROGRAM = f"from {__package__}.child import main; main()"
-START_SECONDS = 120.0  # for a child to import what it needs, on a slow disk too
-CLIPS_A_CHILD = 500  # decoders leak; a fresh child costs about a second
+PROGRAM = f"from {__package__}.worker_process import main; main()"
+START_SECONDS = 120.0  # for a worker process to import what it needs, on a slow disk too
+CLIPS_A_WORKER = 500  # decoders leak; a fresh process costs about a second
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Outcome:
     words: str = ""
 
 
-class ChildrenCannotStartError(InputError):
-    """Not one clip can be decoded: a child does not even start."""
+class WorkersCannotStartError(InputError):
+    """Not one clip can be decoded: a worker process does not even start."""
 
 
-class Child:
+class Worker:
     """One decoding process, started when it is first needed and again whenever it has gone.
 
     Args:
@@ -69,7 +69,7 @@ class Child:
         clips: after so many the process is replaced, which bounds what decoders leak.
     """
 
-    def __init__(self, orders: Orders, timeout: float, clips: int = CLIPS_A_CHILD) -> None:
+    def __init__(self, orders: Orders, timeout: float, clips: int = CLIPS_A_WORKER) -> None:
         self._orders, self._timeout, self._clips = orders, timeout, clips
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
@@ -83,7 +83,7 @@ class Child:
 
         Raises:
             ClipError: the decoder refused it, died, or took longer than the deadline.
-            ChildrenCannotStartError: a new process was needed and did not come up, twice.
+            WorkersCannotStartError: a new process was needed and did not come up, twice.
         """
         if self._process is None or self._served >= self._clips:
             self._restart()
@@ -141,7 +141,7 @@ class Child:
                 words = f"a decoding process does not start{self._last_words()}"
                 self.stop()
                 if attempt == 2 or self._closed:
-                    raise ChildrenCannotStartError(words) from error
+                    raise WorkersCannotStartError(words) from error
 
     def _start(self) -> None:
         self._said = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the process
@@ -207,15 +207,15 @@ def how_it_ended(status: int) -> str:
 
 
 class DecodingPool:
-    """Several children at work. A context manager: on leaving it, however, no process is left.
+    """Several worker processes at work. A context manager: on leaving it, however, no process is left.
 
     Args:
         preparation: what is wanted of each clip.
-        workers: children.
+        workers: how many.
         timeout: seconds that one decoder may take for one clip.
         decoders: to try in turn; None for those that suit the recipe.
         reader: the decoding function, as "module:function".
-        clips_a_child: after so many a child is replaced.
+        clips_a_worker: after so many a process is replaced.
     """
 
     def __init__(
@@ -226,14 +226,14 @@ class DecodingPool:
         timeout: float,
         decoders: tuple[str, ...] | None = None,
         reader: str = READER,
-        clips_a_child: int = CLIPS_A_CHILD,
+        clips_a_worker: int = CLIPS_A_WORKER,
     ) -> None:
         self.decoders = decoders or decoders_for(preparation.recipe)
         orders = Orders(preparation, reader)
-        self._children = [Child(orders, timeout, clips_a_child) for _ in range(workers)]
-        self._idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
-        for child in self._children:
-            self._idle.put(child)
+        self._workers = [Worker(orders, timeout, clips_a_worker) for _ in range(workers)]
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
         self._threads = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="decoding")
 
     def __enter__(self) -> Self:
@@ -243,11 +243,11 @@ class DecodingPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for child in self._children:
-            child.kill()
+        for worker in self._workers:
+            worker.kill()
         self._threads.shutdown(wait=True)
-        for child in self._children:
-            child.stop()
+        for worker in self._workers:
+            worker.stop()
 
     def read_all(self, jobs: Iterable[Job], *, ahead: int) -> Iterator[Outcome]:
         """Decode clips side by side; outcomes come in the order of the jobs.
@@ -257,7 +257,7 @@ class DecodingPool:
             ahead: clips that may be under way or waiting to be taken; bounds the memory in use.
 
         Raises:
-            ChildrenCannotStartError: no child can be started.
+            WorkersCannotStartError: no worker process can be started.
         """
         pending: deque[concurrent.futures.Future[Outcome]] = deque()
         for job in jobs:
@@ -271,17 +271,17 @@ class DecodingPool:
         """One clip by the first decoder, and once more by the next if there is one."""
         said: dict[str, list[str]] = {}
         reason = ""
-        child = self._idle.get()
+        worker = self._idle.get()
         try:
             for decoder in self.decoders:
                 try:
-                    return Outcome(job, child.read(job.path, decoder), decoder)
+                    return Outcome(job, worker.read(job.path, decoder), decoder)
                 except ClipError as error:
                     said.setdefault(error.words, []).append(decoder)
                     reason = error.reason
                     if reason in FINAL:
                         break
         finally:
-            self._idle.put(child)
+            self._idle.put(worker)
         words = "; ".join(f"{', '.join(names)}: {words}" for words, names in said.items())
         return dataclasses.replace(Outcome(job), reason=reason, words=words)

@@ -84,7 +84,9 @@ def load(source: Source, settings: Settings) -> VideoMAE:
     processor = source.processor
     if processor is None:
         if settings.random_weights is None:
-            raise InputError(f"{source.name} has no preprocessor_config.json, without which frames mean nothing to it")
+            raise InputError(
+                f"{source.name} has no preprocessor_config.json, which says how frames have to be prepared"
+            )
         processor = {"size": {"shortest_edge": height}, **PUBLISHED_PROCESSOR}
     preparation = visual_preparation(processor, frames=config.num_frames, image_size=height, source=source.name)
     tensors = None

@@ -1,1 +1,1 @@
-"""Recipes: what a clip becomes before an encoder sees it. Imports nothing: children come through here."""
+"""Recipes: what a clip becomes before an encoder sees it. Imports nothing: worker processes come through here."""

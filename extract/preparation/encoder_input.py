@@ -1,6 +1,6 @@
 """From decoded pixels and samples to the arrays that the encoders take.
 
-Children that decode import this file, so it stays light: numpy and Pillow only, and transformers' audio
+Worker processes import this file, so it stays light: numpy and Pillow only, and transformers' audio
 functions (which import neither torch nor a model) when the first clip's audio is prepared.
 
 Shapes: T frames, H height, W width, N audio samples, F time frames of the fbank, M mel bins.

@@ -85,7 +85,7 @@ def recipe(name: str, jpeg_rate: int | None = None) -> Recipe:
 
 @dataclass(frozen=True)
 class ClipPreparation:
-    """All that a decoding child has to know: from a file to the two encoders' inputs."""
+    """All that a decoding worker process has to know: from a file to the two encoders' inputs."""
 
     recipe: Recipe
     visual: VisualPreparation
@@ -128,7 +128,7 @@ def jpeg_choice(frames: int, count: int) -> list[int]:
     """Which of `frames` JPEG files the released features were made from, counted from 1.
 
     1, then 1 + int((i + 1) n / (count - 1) + .5) for i = 0 .. count - 3, then n. With fewer than about
-    `count` files that runs past the end, where the released script stops with an error: here it stays at n.
+    `count` files that runs past the end, where the reference implementation stops with an error: here it stays at n.
     """
     interval = frames / (count - 1)
     inner = [min(1 + int((i + 1) * interval + 0.5), frames) for i in range(count - 2)]

@@ -256,7 +256,7 @@ class _Machine:
 
 _INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
     pickle.PROTO: lambda m: _ignore(m._number(1)),
-    pickle.FRAME: lambda m: _ignore(m._number(8)),  # a hint for reading ahead: instructions go on behind it
+    pickle.FRAME: lambda m: _ignore(m._number(8)),  # a hint for reading ahead: instructions follow it
     pickle.MARK: lambda m: m._marks.append(len(m._stack)),
     pickle.GLOBAL: lambda m: m._push_name(m._line(), m._line()),
     pickle.STACK_GLOBAL: _Machine._stack_name,

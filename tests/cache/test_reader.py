@@ -189,7 +189,7 @@ def test_a_new_shard_is_seen_when_the_cache_is_opened_again(known):
     with CacheWriter(known.directory, fingerprint()) as cache:
         cache.write_shard("shard-00002-test", ["late"], *features(1, seed=5))
         assert "late" not in first
-        assert first.read(known.ids).visual.shape[0] == 7  # reading goes on beside the writer
+        assert first.read(known.ids).visual.shape[0] == 7  # it can be read beside the writer
     assert "late" in FeatureCache(known.directory)
 
 

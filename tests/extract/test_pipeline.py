@@ -1,6 +1,7 @@
 """From jobs to shards: the right features in the right rows, the same bits however the work is done."""
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ class TinyAudio:
 def work(tmp_path, monkeypatch):
     """`work("cache", "kind", workers=..)` extracts 20 clips of a kind into a cache and returns its tally."""
     (tmp_path / "numbered_reader.py").write_text(READER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
     def run(name, kind="plain", *, workers=1, batch_size=4, shard_size=8, clips=20, visual=None, retry=False):
         listed = [Clip(str(i), "x", "train") for i in range(clips)]
@@ -122,7 +123,7 @@ def test_shards_are_the_same_bit_for_bit_with_any_number_of_workers(work, tmp_pa
     assert files(tmp_path / "cache-1") == files(tmp_path / "cache-3")
 
 
-def test_faulty_clips_are_quarantined_and_the_rest_goes_on(work, tmp_path):
+def test_faulty_clips_are_quarantined_and_the_others_encoded(work, tmp_path):
     tally = work("cache", "faulty")
     bad = {i for i in range(20) if i % 7 in (2, 4)}
     assert {int(clip) for clip in tally.quarantined} == bad
@@ -170,7 +171,7 @@ def test_quarantined_clips_are_tried_again_when_asked(work, tmp_path):
     assert not cache.quarantined
 
 
-def test_a_run_broken_off_goes_on_where_it_was(work, tmp_path):
+def test_an_interrupted_run_resumes_where_it_was(work, tmp_path):
     class Interrupting(TinyVisual):
         def encode(self, pixels):
             if len(self.sizes) == 3:

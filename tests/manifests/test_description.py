@@ -62,7 +62,7 @@ def test_every_entry_is_read(tmp_path):
         ("pattern =", "patern =", " has no entry 'files.0.pattern'"),
         ("(?P<day>", "(?P<day", ": files.0.pattern: not a regular expression: "),
         ("{day}", "{month}", ": files.0: id names 'month', which is no group of pattern (day, number)"),
-        ("{number:0>3}", "{number:03d}", ": files.0: id is no format of words: "),
+        ("{number:0>3}", "{number:03d}", ": files.0: id is not a format string: "),
         ("(?P<source>", "(", ": source_video: has to have a group named 'source'"),
         ("(?P<source>", "((?P<source>", ": source_video: not a regular expression: "),
         ("classes_per_task = 5", 'classes_per_task = "5"', ": protocol.classes_per_task: Input should be a valid"),

@@ -1,6 +1,7 @@
 """Decoders that hang, crash, or kill their process cost their clip and no more."""
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from avcil.extract.decoding.workers import ChildrenCannotStartError, DecodingPool, Job, how_it_ended
+from avcil.extract.decoding.workers import DecodingPool, Job, WorkersCannotStartError, how_it_ended
 from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation
 from avcil.extract.preparation.recipes import ClipPreparation, recipe
 
@@ -58,9 +59,9 @@ def read(path, preparation, decoder):
 
 @pytest.fixture
 def pool(tmp_path, monkeypatch):
-    """`pool(...)` makes a pool whose children decode by the faulty reader."""
+    """`pool(...)` makes a pool whose processes decode by the faulty reader."""
     (tmp_path / "faulty_reader.py").write_text(FAULTY)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
     def make(workers=1, timeout=20.0, decoders=("first", "second"), **settings):
         settings.setdefault("reader", "faulty_reader:read")
@@ -94,7 +95,7 @@ def test_a_fault_costs_its_clip_only(pool, fault, reason, words):
 
 
 @pytest.mark.parametrize("fault", ["hang-with-lock", "hang-at-ease", "stop"])
-def test_a_hanging_child_is_killed_at_the_deadline(pool, fault):
+def test_a_hanging_process_is_killed_at_the_deadline(pool, fault):
     before, hurt, after = outcomes(pool(timeout=1.0, decoders=("first",)), "good", fault, "good")
     assert (before.clip.pixels == 0).all()
     assert (after.clip.pixels == 2).all()
@@ -139,8 +140,8 @@ def test_no_more_than_ahead_clips_are_under_way(pool):
         assert taken == [0, 1, 2, 3]
 
 
-def test_children_are_replaced_after_some_clips(pool):
-    got = outcomes(pool(clips_a_child=2), *["good"] * 5)
+def test_processes_are_replaced_after_some_clips(pool):
+    got = outcomes(pool(clips_a_worker=2), *["good"] * 5)
     processes = [int(outcome.clip.fbank[0, 0]) for outcome in got]
     assert processes[0] == processes[1] != processes[2] == processes[3] != processes[4]
 
@@ -149,13 +150,13 @@ def children() -> set[psutil.Process]:
     return {p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE}
 
 
-def test_leaving_ends_hanging_children_at_once_and_leaves_no_process(pool):
+def test_leaving_ends_hanging_processes_at_once_and_leaves_no_process(pool):
     before = children()  # other tests may have left multiprocessing's own helper behind
     with pool(workers=2, timeout=600.0) as running:
         results = running.read_all((Job("x", Path(f"{i}-hang-with-lock")) for i in range(4)), ahead=4)
 
         def wait():
-            with contextlib.suppress(ChildrenCannotStartError):
+            with contextlib.suppress(WorkersCannotStartError):
                 next(results)
 
         waiting = threading.Thread(target=wait, daemon=True)
@@ -170,7 +171,7 @@ def test_leaving_ends_hanging_children_at_once_and_leaves_no_process(pool):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
-def test_children_do_not_outlive_a_parent_that_was_killed(tmp_path, pool):
+def test_worker_processes_do_not_outlive_a_parent_that_was_killed(tmp_path, pool):
     script = tmp_path / "parent.py"
     script.write_text(
         "from pathlib import Path\n"
@@ -195,12 +196,12 @@ def test_children_do_not_outlive_a_parent_that_was_killed(tmp_path, pool):
     assert not alive
 
 
-def test_a_child_that_cannot_start_stops_the_run_with_its_words(pool):
-    with pytest.raises(ChildrenCannotStartError, match="No module named 'not_there'"):
+def test_a_process_that_cannot_start_stops_the_run_with_its_words(pool):
+    with pytest.raises(WorkersCannotStartError, match="No module named 'not_there'"):
         outcomes(pool(reader="not_there:read"), "good")
 
 
-def test_the_real_reader_decodes_a_real_clip_in_a_child(clip):
+def test_the_real_reader_decodes_a_real_clip_in_a_worker_process(clip):
     path, broken = clip(frames=31), clip("broken.mp4", frames=31)
     broken.write_bytes(b"no video")
     with DecodingPool(PLAN, workers=1, timeout=60.0) as running:

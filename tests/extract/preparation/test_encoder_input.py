@@ -153,7 +153,7 @@ def test_sound_shorter_than_one_window_is_all_filling():
     assert not prepare_audio(np.ones(399, np.float32), AudioPreparation(normalise=False)).any()
 
 
-def test_children_that_prepare_load_neither_torch_nor_a_model():
+def test_worker_processes_load_neither_torch_nor_a_model():
     program = (
         "import sys, numpy; from avcil.extract.preparation.encoder_input import *;"
         "from avcil.extract.preparation.recipes import *;"

@@ -1,6 +1,6 @@
-"""What runs in a decoding child, which `workers.Child` starts with the descriptor of a connection.
+"""What runs in a decoding worker process, which `workers.Worker` starts with the descriptor of a connection.
 
-The parent sends an `Orders`, then one (path, decoder) after the other; the child answers
+The parent sends an `Orders`, then one (path, decoder) after the other; the worker answers
 each with a `Refusal` or with a `Shapes` followed by the bytes of both arrays. It keeps nothing between clips,
 so that the parent may kill it at any moment.
 """
@@ -29,7 +29,7 @@ Reader = Callable[[Path, ClipPreparation, str], PreparedClip]
 
 @dataclass(frozen=True)
 class Orders:
-    """What a child has to know before its first clip."""
+    """What a worker process has to know before its first clip."""
 
     preparation: ClipPreparation
     reader: str
