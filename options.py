@@ -87,12 +87,18 @@ def settings_of(kind: type) -> tuple[Setting, ...]:
         TypeError: a field's type is none of bool, int, float, str, Path, a Literal of words, one of these or None, or
             a tuple of any number of these.
     """
+    described = meanings(kind)
+    found = getattr(kind, "__pydantic_fields__", {})
+    return tuple(_setting(name, info, described[name]) for name, info in found.items())
+
+
+def meanings(kind: type) -> dict[str, str]:
+    """The docstring of each field of a pydantic dataclass, inherited ones included, in one line each."""
     described: dict[str, str] = {}
     for base in reversed(kind.__mro__):  # pydantic sees the docstrings of a class's own fields only
         for name, info in vars(base).get("__pydantic_fields__", {}).items():
-            described[name] = info.description or described.get(name, "")
-    found = getattr(kind, "__pydantic_fields__", {})
-    return tuple(_setting(name, info, " ".join(described[name].split())) for name, info in found.items())
+            described[name] = " ".join((info.description or described.get(name, "")).split())
+    return described
 
 
 def _setting(name: str, info: FieldInfo, meaning: str) -> Setting:

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError, OneLineGroup
+from ..options import FILE, FOLDER, options_of
+from ..wording import RANDOM_WEIGHTS
+from .config import RunConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from .runs.call import ConfiguredRun
 
-Folder = click.Path(path_type=Path, file_okay=False)
-File = click.Path(path_type=Path, dir_okay=False)
-
 RUN_OPTIONS = (
-    *("dataset", "manifest", "classes", "cache", "modality", "classes_per_task", "class_order_seed", "tasks"),
+    *("method", "dataset", "manifest", "classes", "cache", "modality", "classes_per_task", "class_order_seed", "tasks"),
     *("epochs", "batch_size", "memory_size", "memory_batch_size", "seed", "device", "precision", "model_choice"),
 )
-"""Options of `run` that are fields of the configuration by the same name."""
+"""Fields of the configuration that have an option of `run` by the same name."""
 
 
 @click.group(cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,31 +35,14 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--method", help="What to run; avcil-incr methods lists them.")
-@click.option("--dataset", help="A published benchmark: ave, kinetics-sounds, vggsound100.")
-@click.option("--manifest", type=str, help="CSV of your own clips: video_id,label,split.")
-@click.option("--classes", type=str, help="CSV of the class order for --manifest: class_index,label.")
-@click.option("--cache", type=str, help="Feature cache that avcil-extract made.")
-@click.option("--out", type=Folder, help="Folder for the results; an unfinished run there is gone on with.")
-@click.option("--modality", type=str, help="audio-visual (default), audio or visual.")
-@click.option("--classes-per-task", type=int, help="Classes that arrive with each task.")
-@click.option("--class-order-seed", type=int, help="Shuffle the class order from this seed.")
-@click.option("--tasks", type=str, help="CSV of tasks (task,label) in place of order and classes per task.")
-@click.option("--epochs", type=int, help="Epochs a task.")
-@click.option("--batch-size", type=int, help="Clips a batch.")
-@click.option("--memory-size", type=int, help="Clips in the exemplar memory, |M|.")
-@click.option("--memory-batch-size", type=int, help="Memory clips beside the new ones in a batch.")
-@click.option("--seed", type=int, help="Seed of every random choice (default 0).")
+@options_of(RunConfig, RUN_OPTIONS, required=False)
+@click.option("--out", type=FOLDER, help="Folder for the results; an unfinished run there is resumed.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Run this many seeds, from --seed on, in OUT/seed-N.")
-@click.option("--device", type=str, help="auto (default), cpu, cuda:0.")
-@click.option("--precision", type=str, help="auto (default), bfloat16, float32.")
-@click.option("--model-choice", type=str, help="best (default): best validation epoch; last: the last epoch.")
 @click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any other setting; repeatable.")
-@click.option("--config", "config_file", type=File, help="Repeat the run of this config.json; other options win.")
-@click.option("--plugin", "plugins", type=File, multiple=True, help="Python file with methods of your own.")
+@click.option("--config", "config_file", type=FILE, help="Repeat the run of this config.json; other options win.")
+@click.option("--plugin", "plugins", type=FILE, multiple=True, help="Python file with methods of your own.")
 @click.option("--print-config", is_flag=True, help="Print the configuration as JSON and run nothing.")
 def run(
-    method: str | None,
     out: Path | None,
     seeds: int | None,
     assignments: tuple[str, ...],
@@ -80,7 +63,7 @@ def run(
     given |= assigned
     if print_config:
         given.setdefault("cache", "")
-    configured = configure(given.pop("method", method), config_file=config_file, plugins=plugins, **given)
+    configured = configure(given.pop("method", None), config_file=config_file, plugins=plugins, **given)
     if print_config:
         click.echo(json.dumps(configured.plain(), indent=2))
         return
@@ -111,7 +94,7 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
     if data.lost:
         click.echo(f"not in the cache and left out: {len(data.lost)} clips of the manifest")
     if data.cache.random_weights:
-        click.echo("features come from encoders with RANDOM weights")
+        click.echo(RANDOM_WEIGHTS)
     stop = StopRequest()
     try:
         with stop, Screen(several=seeds is not None) as screen:
@@ -125,7 +108,7 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
 
 @main.command()
 @click.argument("name", required=False)
-@click.option("--plugin", "plugins", type=File, multiple=True, help="Python file with methods of your own.")
+@click.option("--plugin", "plugins", type=FILE, multiple=True, help="Python file with methods of your own.")
 def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
     """List the methods; with a NAME, what each of its settings means."""
     from rich import box
@@ -148,7 +131,7 @@ def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
 
 
 @main.command()
-@click.argument("run_directory", metavar="RUN", type=Folder)
+@click.argument("run_directory", metavar="RUN", type=FOLDER)
 def show(run_directory: Path) -> None:
     """Show every figure of one run and its accuracy matrix."""
     from .results.collect import load_runs, rows_of
@@ -165,9 +148,9 @@ def show(run_directory: Path) -> None:
 
 
 @main.command()
-@click.argument("runs", metavar="RUN...", type=Folder, nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", type=FOLDER, nargs=-1, required=True)
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
-@click.option("--csv", "csv_file", type=File, help="Also write every figure to this CSV file.")
+@click.option("--csv", "csv_file", type=FILE, help="Also write every figure to this CSV file.")
 def table(runs: tuple[Path, ...], markdown: bool, csv_file: Path | None) -> None:
     """Compare runs: one line for runs that differ only in their seed."""
     _show_table(runs, markdown=markdown, csv_file=csv_file)

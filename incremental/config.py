@@ -5,16 +5,17 @@ the class a field stands in, and nowhere else.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from ..devices import Precision
 from ..errors import InputError
-
-Modality = Literal["audio-visual", "audio", "visual"]
-
+from ..manifests import Modality as Modality  # stage 2 takes it from here
+from ..manifests import published_names
+from ..options import Option, meanings
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
@@ -34,17 +35,16 @@ class ProblemSettings:
     """Folder of the feature cache that avcil-extract made."""
     classes_per_task: Positive
     """Classes that arrive with each task; >= 1. What is left over makes a smaller last task."""
-    dataset: str | None = None
-    """Name of a published benchmark, or none where `manifest` is given."""
+    dataset: Annotated[str, Option(metavar="NAME|FILE.toml", known=published_names)] | None = None
+    """Published data set by name, or one of your own by its TOML file; this or `manifest`."""
     manifest: str | None = None
-    """CSV of your own clips (video_id, label, split), or none where `dataset` is given."""
+    """Table of your own clips instead: CSV with video_id,label,split."""
     classes: str | None = None
-    """CSV of the class order (class_index, label) that goes with `manifest`; else labels as the manifest first names
-    them."""
+    """Class order for `manifest`: CSV with class_index,label; else labels come as the manifest first names them."""
     class_order_seed: int | None = None
     """Shuffle the class order from this seed; none keeps the published or given order."""
     tasks: str | None = None
-    """CSV of tasks (task, label) that replaces class order and classes_per_task; not with class_order_seed."""
+    """CSV with task,label in place of class order and `classes_per_task`; not with `class_order_seed`."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -54,7 +54,7 @@ class TrainingSettings:
     method: str
     """Name of the method, as `avcil-incr methods` lists it."""
     modality: Modality = "audio-visual"
-    """Which features are used: audio-visual, audio or visual."""
+    """Which features are used."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of every random choice but the class order; >= 0."""
     memory_size: Annotated[int, Field(ge=0)] = 340
@@ -88,7 +88,7 @@ class ExecutionSettings:
     """Python files with methods that are not the package's own."""
     device: str = "auto"
     """"auto" (a GPU where there is one), "cpu", "cuda:0"."""
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    precision: Literal["auto"] | Precision = "auto"
     """Type in which visual tokens are held and multiplied; "auto": bfloat16 where the device is fast at it."""
     evaluation_batch_size: Positive = 128
     """Clips a batch in evaluation, at most as many as in training; >= 1. Changes no result beyond rounding."""
@@ -117,12 +117,9 @@ def names_of(kind: type) -> tuple[str, ...]:
 
 def described(kind: type) -> dict[str, tuple[Any, str]]:
     """Default and meaning of each field of a configuration class, inherited ones first."""
-    found: dict[str, tuple[Any, str]] = {}
-    for base in reversed(kind.__mro__[:-1]):  # pydantic sees docstrings of a class's own fields only
-        for name, schema in TypeAdapter(base).json_schema().get("properties", {}).items():
-            meaning = " ".join(schema.get("description", "").split()) or found.get(name, (None, ""))[1]
-            found[name] = (schema.get("default"), meaning)
-    return found
+    told = meanings(kind)
+    defaults = {field.name: None if field.default is MISSING else field.default for field in fields(kind)}
+    return {name: (default, told[name]) for name, default in defaults.items()}
 
 
 def checked(kind: type, values: Mapping[str, Any]) -> Any:

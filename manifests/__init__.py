@@ -3,6 +3,7 @@
 from .benchmark import Benchmark, published, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .clips import SPLITS, Clip, Manifest, Split, gaps, is_plain_name
+from .description import Modality
 from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos
 from .reading import read_class_order, read_manifest, write_manifest
 from .sources import clips_seen_in_training, source_of
@@ -17,6 +18,7 @@ __all__ = [
     "FileNames",
     "Located",
     "Manifest",
+    "Modality",
     "NamingHabit",
     "Split",
     "Tasks",

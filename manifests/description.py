@@ -13,7 +13,7 @@ from ..errors import InputError, unknown
 from .locating import NAMED_BY_ID, NamingHabit
 from .tables import read_text
 
-Modality = Literal["audio", "visual", "audio-visual"]
+Modality = Literal["audio-visual", "audio", "visual"]
 Positive = Annotated[int, Field(ge=1)]
 SHOWN = 80  # characters of a wrong value that a message repeats
 

@@ -43,7 +43,7 @@ def load_plugin(path: Path) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses look up their own module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"--plugin {path}{_line_of(error, path)}: {_in_one_line(error)}") from error
     if not methods_in(module):
         raise InputError(
@@ -52,7 +52,7 @@ def load_plugin(path: Path) -> ModuleType:
     return module
 
 
-def _line_of(error: Exception, path: Path) -> str:
+def _line_of(error: BaseException, path: Path) -> str:
     """ ", line 12" where the error came up in file `path`, as far as that is known."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     if isinstance(error, SyntaxError):
@@ -60,7 +60,7 @@ def _line_of(error: Exception, path: Path) -> str:
     return f", line {lines[-1]}" if lines else ""
 
 
-def _in_one_line(error: Exception) -> str:
+def _in_one_line(error: BaseException) -> str:
     words = error.msg if isinstance(error, SyntaxError) else str(error)
     return f"{type(error).__name__}: {' '.join(words.split())}"
 

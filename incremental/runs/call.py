@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
+from ...errors import InputError, unknown
 from ..config import GradientSettings, RunConfig, names_of
 from ..learning.method import BaseMethod
-from ..methods import find_method
+from ..methods import all_methods
 from ..results.files import content_of
 from . import configure as configuration
 from .experiment import place_for, places_for_seeds, run_once, run_seeds
 from .listeners import Listener
 from .problem import Data, Problem, load_data, load_problem
 
-FILES = ("manifest", "classes", "tasks", "cache")
-"""Settings that name files, which are made absolute so that a run can be repeated from anywhere."""
+FILES = ("dataset", "manifest", "classes", "tasks", "cache")
+"""Settings that name files (a data set may), which are made absolute so that a run can be repeated from anywhere."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,14 @@ def configure(
     if method is None:
         raise InputError("say what to run: --method NAME (avcil-incr methods lists them)")
     values["plugins"] = [str(Path(path).resolve()) for path in plugins] or values.get("plugins", [])
-    kind = find_method(str(method), map(Path, values["plugins"]))
+    methods = all_methods(map(Path, values["plugins"]))
+    if method not in methods:
+        raise unknown("method", str(method), methods)
+    kind = methods[str(method)]
     problem = load_problem(values.get("dataset"), values.get("manifest"), values.get("classes"))
+    configuration.check_protocol(problem.protocol, methods.values())
     for name in FILES:
-        if values.get(name):
+        if values.get(name) and (name != "dataset" or str(values[name]).endswith(".toml")):
             values[name] = str(Path(values[name]).resolve())
     if values.get("cache") is None:
         raise InputError("say where the features are: --cache DIR")

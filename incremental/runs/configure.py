@@ -1,7 +1,7 @@
 """From what a user gives to a checked configuration: options over a benchmark's presets over defaults."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -41,6 +41,14 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
             raise InputError(f"--set gives {name} twice")
         values[name] = None if value == "none" and name in by_default_none else value
     return values
+
+
+def check_protocol(protocol: Mapping[str, Any], methods: Iterable[type[BaseMethod]]) -> None:
+    """InputError for a setting in a data set's protocol that no run and no method has."""
+    known = {*names_of(RunConfig), "other_settings"}.union(*(names_of(method.Settings) for method in methods))
+    for name in protocol:
+        if name not in known:
+            raise unknown("setting in the data set's [protocol]", name, known)
 
 
 def preset(method: type[BaseMethod], modality: str, protocol: Mapping[str, Any]) -> dict[str, Any]:

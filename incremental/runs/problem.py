@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ...cache import FeatureCache
-from ...devices import choose_device, multiplies_bfloat16_fast
+from ...devices import choose_device, dtype_of, fastest_precision
 from ...errors import InputError
 from ...manifests import Clip, Manifest, published, read_manifest, read_tasks, shuffled_class_order, split_into_tasks
 from ..config import Modality, RunConfig
@@ -109,9 +109,7 @@ def load_data(config: RunConfig, problem: Problem, kind: type[BaseMethod]) -> Da
     if not cached:
         raise InputError(f"{config.cache} holds none of the {len(manifest.clips)} clips of {manifest.name}")
     device = choose_device(config.device)
-    fast = multiplies_bfloat16_fast(device)
-    precision = config.precision if config.precision != "auto" else "bfloat16" if fast else "float32"
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    dtype = dtype_of(fastest_precision(device) if config.precision == "auto" else config.precision)
     table = clip_table(config, problem, cached, validated=kind.way == "gradient" and config.model_choice == "best")
     if config.cuda_graphs and device.type != "cuda":
         raise InputError(f"cuda_graphs is for NVIDIA GPUs and this run is on {device}: leave it out")

@@ -1,33 +1,23 @@
 """Where a run's inputs came from, and what it ran on."""
 
 import hashlib
-import platform
 import resource
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ... import __version__
 from ...devices import describe_device
 from ...files import sha256_of
+from ...versions import versions
 from ..config import RunConfig
 from ..learning.method import Way
 from ..results.cause import NO_TOKENS
 from .problem import Data
 
-
-def versions() -> dict[str, str]:
-    """The versions that a result may depend on."""
-    found = {"avcil": __version__, "python": platform.python_version()}
-    for name in ("torch", "numpy", "h5py", "scikit-learn"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+LIBRARIES = ("torch", "numpy", "h5py", "scikit-learn")
+"""Those that a result may depend on."""
 
 
 def provenance(config: RunConfig, data: Data, way: Way) -> dict[str, Any]:
@@ -50,7 +40,7 @@ def provenance(config: RunConfig, data: Data, way: Way) -> dict[str, Any]:
         "device": describe_device(data.device),
         "computed_in": str(data.dtype).removeprefix("torch."),
         "residence": str(data.residence.plan) if data.residence.plan else NO_TOKENS,
-        "versions": versions(),
+        "versions": versions(LIBRARIES),
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...manifests import published, published_names, split_into_tasks
+from ...manifests import published, split_into_tasks
 from ..learning.method import BaseMethod
 from ..results.cause import settings_of
 from .configure import as_plain, configure
@@ -17,7 +17,7 @@ def published_figures(
 
     `config` is the entry "run" of config.json, `tasks` the class names of each task.
     """
-    if config["dataset"] not in published_names():
+    if config["dataset"] is None:
         return None
     benchmark = published(config["dataset"])
     figures = benchmark.published.get(config["method"], {}).get(config["modality"])

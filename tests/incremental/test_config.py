@@ -10,7 +10,7 @@ from avcil.incremental import config as room
 from avcil.incremental.config import RunConfig, checked, described
 from avcil.incremental.learning.gradient import Method
 from avcil.incremental.methods import all_methods, find_method
-from avcil.incremental.runs.configure import as_plain, configure, parse_assignments
+from avcil.incremental.runs.configure import as_plain, check_protocol, configure, parse_assignments
 from avcil.manifests import published
 from avcil.tests.incremental.synthetic import METHODS
 
@@ -73,8 +73,16 @@ def test_published_presets(method: str, dataset: str):
             assert tuple(getattr(settings, name) for name in names) == LAMBDAS[dataset]
 
 
-def test_the_methods_are_those_of_the_table():
-    assert set(all_methods()) == set(EPOCHS) == set(METHODS)
+def test_every_method_learnt_by_gradient_is_in_the_table():
+    assert set(EPOCHS) == set(METHODS)
+
+
+def test_a_misspelt_setting_of_a_data_set_is_refused_with_the_nearest_name():
+    methods = all_methods().values()
+    for name in ("ave", "kinetics-sounds", "vggsound100"):
+        check_protocol(published(name).protocol, methods)
+    with pytest.raises(InputError, match=r"\[protocol\] 'memory_sise': did you mean 'memory_size'\?"):
+        check_protocol({"memory_sise": 3}, methods)
 
 
 def test_released_choices_are_the_defaults():
