@@ -4,4 +4,7 @@ from setuptools import find_packages, setup
 
 NOT_INSTALLED = ("build*", "benchmarks*", "docs*", "tests*")
 
-setup(packages=["avcil", *(f"avcil.{found}" for found in find_packages(exclude=NOT_INSTALLED))])
+setup(
+    script_name="setup.py",  # so that it knows itself, and is no module of the package
+    packages=["avcil", *(f"avcil.{found}" for found in find_packages(exclude=NOT_INSTALLED))],
+)

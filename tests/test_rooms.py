@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from avcil.tests.incremental.results.finished import write
 
 ROOT = Path(__file__).parents[1]
 GROUND = ("errors", "devices", "files", "options", "threads", "versions", "wording")
@@ -146,3 +147,26 @@ assert not [name for name in {heavy!r} if name in sys.modules], [name for name i
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage:")
+
+
+def test_results_are_read_without_the_heavy_libraries(tmp_path: Path):
+    """`table` and `show` have to start at once, and on machines without PyTorch."""
+    write(tmp_path / "0", seed=0)
+    write(tmp_path / "1", seed=1)
+    program = f"""
+import importlib, pkgutil, sys
+import avcil.incremental.results
+from avcil.incremental.cli import main
+for module in pkgutil.walk_packages(avcil.incremental.results.__path__, "avcil.incremental.results."):
+    importlib.import_module(module.name)
+for words in (["table", {str(tmp_path)!r}], ["show", {str(tmp_path / "0")!r}]):
+    try:
+        main(words)
+    except SystemExit as ended:
+        assert not ended.code, ended.code
+heavy = [name for name in ("torch", "pandas", "scipy.stats", "sklearn", "h5py") if name in sys.modules]
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Mean Accuracy" in done.stdout
