@@ -1,14 +1,52 @@
-"""Files that are either whole or not there: written aside, synced, renamed, and the folder synced too."""
+"""Files that are either whole or not there: written aside, synced, renamed, and the folder synced too.
 
+Nothing is written through a link, and nothing is removed that this package did not make: what is unfinished has an
+unguessable name of its own, `NAME.avcil-0123456789abcdef.part`, which is made anew or not at all.
+"""
+
+import errno
 import hashlib
 import json
 import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
+
+import filelock
 
 from .errors import InputError
 
 PART_SUFFIX = ".part"  # a name that ends so is never data, only what a killed writer left behind
+LEFTOVER = re.compile(r"(?P<name>.+)\.avcil-[0-9a-f]{16}\.part", re.DOTALL)
+
+ADVICE = {
+    errno.ENOSPC: "make room there, or choose another place",
+    errno.EDQUOT: "make room there, or choose another place",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+    errno.EROFS: "choose a place that can be written to",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EPERM: "choose a place that you may write to",
+    errno.ELOOP: "a link lies there, and nothing is written through links: remove it",
+    errno.EISDIR: "a folder lies there: move it away",
+    errno.ENOTDIR: "a file lies where a folder has to be: choose another place",
+}
+"""What to do about an error of the system, by its number."""
+
+
+def cannot_write(path: Path, error: Exception) -> InputError:
+    """The one line for an error of the system, or of a library that met one, in writing `path` (returned)."""
+    number = error.errno if isinstance(error, OSError) else None
+    said = " ".join(str(error).split())
+    if number is None and (found := re.search(r"errno = (\d+)", said)):  # as HDF5 hides it in its own words
+        number = int(found[1])
+    if number is None:
+        return InputError(f"{path} cannot be written: {said}")
+    advice = f": {ADVICE[number]}" if number in ADVICE else ""
+    return InputError(f"{path} cannot be written ({os.strerror(number)}){advice}")
 
 
 def sync_directory(directory: Path) -> None:
@@ -26,23 +64,108 @@ def rename_durably(source: Path, target: Path) -> None:
     sync_directory(target.parent)
 
 
+def aside(path: Path) -> Path:
+    """A name beside `path`, for what is to become it; nobody can have put anything there beforehand."""
+    return path.with_name(f"{path.name}.avcil-{secrets.token_hex(8)}{PART_SUFFIX}")
+
+
+def leftovers(directory: Path) -> list[Path]:
+    """What killed processes left unfinished in `directory`: files named as `aside` names them, and no others.
+
+    Only a process that has the directory for itself may remove them: another one could be about to finish its own.
+    """
+    named = [path for path in sorted(directory.iterdir()) if LEFTOVER.fullmatch(path.name)]
+    return [path for path in named if stat.S_ISREG(path.lstat().st_mode)]
+
+
+@contextmanager
+def written_aside(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+    """Replace `path` by what is written to the open file that this yields: UTF-8 text as it is, or bytes.
+
+    A reader sees the old file or the new one, never half of one, also after a power cut. A link at `path` is
+    replaced, and what it leads to is left alone. Leaving the `with` block by an exception leaves the old file.
+
+    Raises:
+        InputError: the system refuses (no room, no permission, a file system that can only be read).
+    """
+    part = aside(path)
+    try:
+        with _new_file(part, mode) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        rename_durably(part, path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from error
+        raise
+
+
+def _new_file(path: Path, mode: Literal["w", "wb"]) -> IO[Any]:
+    """Open a file that does not exist yet: O_EXCL neither follows a link nor opens what lies there."""
+    return path.open("xb") if mode == "wb" else path.open("x", encoding="utf-8", newline="")
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Replace `path` by `content` as JSON; a reader sees the old file or the new one, never half of one."""
-    aside = path.with_name(path.name + PART_SUFFIX)
-    with aside.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, ensure_ascii=False, indent=1, allow_nan=False)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    rename_durably(aside, path)
+    """Replace `path` by `content` as JSON, as `written_aside` does."""
+    with written_aside(path) as stream:
+        stream.write(as_json(content))
+
+
+def as_json(content: Any) -> str:
+    """The text of a JSON file; `ValueError` for NaN and infinity, which JSON has not."""
+    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
     """The content of the JSON file `path`; `InputError` when it cannot be read as one."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as JSON ({error.strerror or error})") from None
+    except RecursionError:
+        raise InputError(f"{path} cannot be read as JSON (it is nested too deeply)") from None
+    except ValueError as error:
         raise InputError(f"{path} cannot be read as JSON ({error})") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+class BusyError(InputError):
+    """Another process is at work there."""
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock file `path`, which stays; a process that dies lets it go.
+
+    Args:
+        path: in a directory that exists.
+        busy: the line to say where another process holds it.
+
+    Raises:
+        BusyError: another process holds it.
+        InputError: the file system has no locks, or the file cannot be made.
+    """
+    lock = filelock.FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise BusyError(busy) from None
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise InputError(
+                f"{path.parent} is on a file system without locks ({os.strerror(error.errno)}), which keep two writers "
+                "apart: put it on another one, or have this one mounted with locks (for NFS, without 'nolock')"
+            ) from None
+        raise cannot_write(path, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sha256_of(path: Path) -> str:

@@ -12,21 +12,19 @@ class_accuracy.csv, confusion_matrix.csv    after the last task
 metrics.json              written last: its presence says that the run is finished
 """
 
-import os
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pandas as pd
-import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ...errors import InputError
-from ...files import PART_SUFFIX, write_json
+from ...files import PART_SUFFIX, leftovers, locked, sha256_of, write_json, written_aside
 from ..data.tasks import ClipTable
 from ..learning.state import Progress
 from ..results.cause import other_facts, other_settings
@@ -34,9 +32,11 @@ from ..results.files import CONFIG, METRICS, config_of, metrics_of
 from ..results.metrics import class_accuracies, confusion_matrix
 from .listeners import Listener, StartedRun
 from .outcome import predictions_of
+from .state_file import read_state, write_state
 
 STATE = "state.pt"
 LOCK = ".lock"
+FOLDERS = ("weights", "memory")
 
 
 class RunDirectory:
@@ -46,6 +46,7 @@ class RunDirectory:
         """`config` is `as_plain`'s. InputError where `path` holds a run with other settings or something else."""
         self.path = path
         self.config = dict(config)
+        self._weights: dict[str, str] = {}
         if (path / CONFIG).is_file():
             there = config_of(path)
             here = {"run": self.config, "provenance": {"way": there["provenance"].get("way", "gradient")}}
@@ -86,50 +87,59 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{self.path} cannot be made ({error.strerror}); choose another --out") from error
-        try:
-            with filelock.FileLock(self.path / LOCK, timeout=0):
-                yield
-        except filelock.Timeout as error:
-            raise InputError(f"another process runs in {self.path}; wait for it or choose another --out") from error
+        busy = f"another process runs in {self.path}; wait for it or choose another --out"
+        with locked(self.path / LOCK, busy):
+            for folder in (self.path, *(self.path / name for name in FOLDERS)):
+                if folder.is_dir() and not folder.is_symlink():
+                    for left in leftovers(folder):  # by a process that was killed
+                        left.unlink()
+            yield
 
-    def progress(self) -> Progress | None:
-        """Where an unfinished run stands; None at its beginning."""
-        state = self.path / STATE
-        if not state.is_file():
+    def progress(self, tasks: int) -> Progress | None:
+        """Where an unfinished run of `tasks` tasks stands; None at its beginning.
+
+        Raises InputError where the state is damaged, or a file of weights that cannot be made again.
+        """
+        if not (self.path / STATE).is_file():
             return None
-        try:
-            return Progress(**torch.load(state, weights_only=True, map_location="cpu"))
-        except Exception as error:  # whatever bytes that are no state may lead to
-            raise InputError(f"{state} is damaged: delete it to begin the run again") from error
+        progress, self._weights = read_state(self.path / STATE, tasks)
+        for name, digest in self._weights.items():
+            path = self.path / name
+            if path.is_file() and sha256_of(path) == digest:
+                continue
+            if name != _weights_of(progress.task - 1) or progress.finished is None:
+                raise InputError(f"{path} is damaged, and a resumed run does not make it again: choose another --out")
+            self._write_weights(progress)
+        return progress
 
     def keep(self, progress: Progress) -> None:
         """Write what the run resumes from; after a task, its weights as well."""
         if progress.epoch == 0 and progress.method is None and progress.finished is not None:
-            weights = self.path / "weights" / f"task-{progress.task - 1:02d}.safetensors"
-            weights.parent.mkdir(exist_ok=True)
-            save_file({name: tensor.cpu().contiguous() for name, tensor in progress.finished.items()}, weights)
-        part = self.path / f"{STATE}{PART_SUFFIX}"
-        with part.open("wb") as file:
-            torch.save(vars(progress), file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path / STATE)
+            self._write_weights(progress)
+        write_state(self.path / STATE, progress, self._weights)
+
+    def _write_weights(self, progress: Progress) -> None:
+        assert progress.finished is not None
+        name = _weights_of(progress.task - 1)
+        content = save({name: tensor.cpu().contiguous() for name, tensor in progress.finished.items()})
+        with written_aside(self._folder("weights") / Path(name).name, "wb") as stream:
+            stream.write(content)
+        self._weights[name] = hashlib.sha256(content).hexdigest()
 
     def finish(self, progress: Progress, table: ClipTable, metrics: Mapping[str, Any]) -> None:
         """Write all results, metrics last, and drop the state."""
         names = table.class_order
         columns = None if progress.history else ["task", "epoch"]
-        pd.DataFrame(progress.history, columns=columns).to_csv(self.path / "history.csv", index=False)
-        (self.path / "memory").mkdir(exist_ok=True)
+        self._write_table("history.csv", pd.DataFrame(progress.history, columns=columns))
         for number, memory in enumerate(progress.memories, start=1):
             rows = [
                 (names[label], place, table.ids[clip])
                 for label, clips in memory.items()
                 for place, clip in enumerate(clips, start=1)
             ]
-            pd.DataFrame(rows, columns=["label", "place", "video_id"]).to_csv(
-                self.path / "memory" / f"task-{number:02d}.csv", index=False
-            )
+            self._folder("memory")
+            listing = pd.DataFrame(rows, columns=["label", "place", "video_id"])
+            self._write_table(f"memory/task-{number:02d}.csv", listing)
         after = [predictions_of(table, clips, scores) for clips, scores in progress.predictions]
         frames = [
             pd.DataFrame(
@@ -142,14 +152,13 @@ class RunDirectory:
             )
             for number, answers in enumerate(after, start=1)
         ]
-        pd.concat(frames).to_csv(self.path / "predictions.csv", index=False)
-        save_file(
-            {
-                f"after_task_{number:02d}": scores.float().contiguous()
-                for number, (_, scores) in enumerate(progress.predictions, start=1)
-            },
-            self.path / "scores.safetensors",
-        )
+        self._write_table("predictions.csv", pd.concat(frames))
+        scores = {
+            f"after_task_{number:02d}": scores.float().contiguous()
+            for number, (_, scores) in enumerate(progress.predictions, start=1)
+        }
+        with written_aside(self.path / "scores.safetensors", "wb") as stream:
+            stream.write(save(scores))
         classes = len(names)
         accuracy = pd.DataFrame(
             {
@@ -158,13 +167,28 @@ class RunDirectory:
                 "accuracy": class_accuracies(after[-1], classes),
             }
         )
-        accuracy.to_csv(self.path / "class_accuracy.csv", index=False)
-        counts = confusion_matrix(after[-1], classes)
-        pd.DataFrame(counts, index=pd.Index(names, name="label"), columns=names).to_csv(
-            self.path / "confusion_matrix.csv"
-        )
+        self._write_table("class_accuracy.csv", accuracy)
+        counts = pd.DataFrame(confusion_matrix(after[-1], classes), columns=names)
+        counts.insert(0, "label", names)
+        self._write_table("confusion_matrix.csv", counts)
         write_json(self.path / METRICS, metrics)
         (self.path / STATE).unlink(missing_ok=True)
+
+    def _write_table(self, name: str, table: pd.DataFrame) -> None:
+        with written_aside(self.path / name) as stream:
+            table.to_csv(stream, index=False)
+
+    def _folder(self, name: str) -> Path:
+        """A folder of the run, made if need be; InputError where a link stands in its place."""
+        folder = self.path / name
+        if folder.is_symlink():
+            raise InputError(f"{folder} is a link, and nothing is written through links: remove it")
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+def _weights_of(task: int) -> str:
+    return f"weights/task-{task:02d}.safetensors"
 
 
 class Keeper(Listener):

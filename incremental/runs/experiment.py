@@ -63,7 +63,7 @@ def run_once(
     directory = place_for(config, settings, out)
     with directory.alone():
         directory.begin(provenance(config, data, kind.way))
-        progress = directory.progress()
+        progress = directory.progress(len(data.table.tasks))
         widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
         run = StartedRun(config, settings, kind.way, out, data.table)
         course = Course(run, [Keeper(directory, config.checkpoint_seconds), *listeners])

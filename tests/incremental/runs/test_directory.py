@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from avcil.errors import InputError
+from avcil.files import aside
 from avcil.incremental.learning.state import Progress
 from avcil.incremental.runs.directory import Keeper, RunDirectory
 from avcil.tests.incremental import synthetic
@@ -122,66 +123,78 @@ def test_a_run_is_not_resumed_with_other_inputs(tmp_path: Path, changed: dict[st
 # ------------------------------------------------------------------------------------ half-written and lost
 
 
-@pytest.mark.parametrize("content", [b"junk", b"", b"PK\x03\x04 no archive"])
-def test_a_damaged_state_is_named_in_one_line(tmp_path: Path, content: bytes):
+def test_what_a_killed_writer_left_is_passed_over_and_removed(tmp_path: Path):
+    """Under the names that this version gives to unfinished files; whatever else lies there is left alone."""
     directory = begun(tmp_path)
-    (tmp_path / "state.pt").write_bytes(content)
-    with pytest.raises(InputError) as error:
-        directory.progress()
-    assert f"{tmp_path / 'state.pt'} is damaged: delete it" in str(error.value)
+    (tmp_path / "weights").mkdir()
+    left = [aside(tmp_path / name) for name in ("state.pt", "config.json", "weights/task-01.safetensors")]
+    others = [tmp_path / name for name in ("state.pt.part", "notes.part", "weights/.tmpAbCd12")]
+    for path in left + others:
+        path.write_bytes(b"half")
+    with directory.alone():
+        assert directory.progress(3) is None
+    assert not directory.finished
+    assert [path.exists() for path in left + others] == [False] * 3 + [True] * 3
+    directory.keep(Progress(epoch=2))
+    assert directory.progress(3) == Progress(epoch=2)
+
+
+def finished_task(number: int = 1, epoch: int = 0) -> Progress:
+    """As after `number` tasks of two test clips each."""
+    return Progress(
+        task=number + 1,
+        epoch=epoch,
+        method={"w": torch.rand(2)} if epoch else None,
+        finished={"w": torch.full((2,), float(number))},
+        memories=[{}] * number,
+        predictions=[(torch.tensor([1, 2]), torch.rand(2, 3))] * number,
+        chosen_epochs=[3] * number,
+    )
+
+
+def test_weights_that_were_damaged_are_written_again_or_the_run_is_refused(tmp_path: Path):
+    """Those of the last task are in the state; older ones a resumed run would not make again."""
+    directory = begun(tmp_path)
+    directory.keep(finished_task(1))
+    directory.keep(finished_task(2))
+    directory.keep(finished_task(2, epoch=1))
+    first, second = (tmp_path / "weights" / f"task-0{number}.safetensors" for number in (1, 2))
+    whole = second.read_bytes()
+    for damage in (b"", whole[:-1] + b"x"):
+        second.write_bytes(damage)
+        assert begun(tmp_path).progress(3) is not None
+        assert second.read_bytes() == whole
+    second.unlink()
+    assert begun(tmp_path).progress(3) is not None
+    assert second.read_bytes() == whole
+    first.write_bytes(b"")
+    with pytest.raises(InputError, match=r"task-01\.safetensors is damaged") as error:
+        begun(tmp_path).progress(3)
     assert "\n" not in str(error.value)
 
 
-def test_what_a_killed_writer_left_is_passed_over(tmp_path: Path):
-    (tmp_path / "config.json.part").write_text('{"run"')
-    directory = begun(tmp_path)  # it was killed while it wrote its very first file
-    (tmp_path / "state.pt.part").write_bytes(b"half")
-    assert directory.progress() is None
-    assert not directory.finished
-    directory.keep(Progress(task=2))
-    assert directory.progress() == Progress(task=2)
-    assert not (tmp_path / "state.pt.part").exists()
-
-
-def test_a_state_replaces_the_last_one_only_when_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    directory = begun(tmp_path)
-    directory.keep(Progress(task=1, epoch=4))
-
-    def half(content: Any, file: Any) -> None:
-        file.write(b"half")
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(torch, "save", half)
-    with pytest.raises(OSError, match="no space left"):
-        directory.keep(Progress(task=1, epoch=5))
-    assert directory.progress() == Progress(task=1, epoch=4)
-
-
-def test_all_of_a_state_comes_back(tmp_path: Path):
-    """Types included; it is read without unpickling anything but plain values and tensors."""
-    progress = Progress(
-        task=2,
-        epoch=1,
-        method={"w": torch.rand(2)},
-        optimiser={"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
-        best={"w": torch.rand(2)},
-        best_accuracy=12.5,
-        best_epoch=1,
-        memory={0: [3, 1]},
-        finished={"w": torch.rand(2)},
-        memories=[{0: [3, 1, 2]}],
-        predictions=[(torch.tensor([1, 2]), torch.rand(2, 3))],
-        history=[{"task": 1, "epoch": 1, "loss": 0.5}],
-        chosen_epochs=[3],
-        seconds=1.5,
-    )
-    directory = begun(tmp_path)
-    directory.keep(progress)
-    back = directory.progress()
-    assert back is not None
-    for name, value in vars(progress).items():
-        assert str(getattr(back, name)) == str(value), name
-    assert torch.equal(back.predictions[0][1], progress.predictions[0][1])
+@pytest.mark.parametrize("planted", ["state.pt", "weights", "config.json"])
+def test_nothing_is_written_through_a_link(tmp_path: Path, planted: str):
+    victim = tmp_path / "victim"
+    victim.mkdir() if planted == "weights" else victim.write_text("mine")
+    out = tmp_path / "out"
+    directory = begun(out)
+    (out / planted).unlink(missing_ok=True)
+    (out / planted).symlink_to(victim)
+    if planted == "weights":
+        with pytest.raises(InputError, match="is a link, and nothing is written through links"):
+            directory.keep(finished_task())
+        assert list(victim.iterdir()) == []
+        return
+    if planted == "config.json":
+        victim.write_text(json.dumps({"run": CONFIG, "provenance": {}}))
+        before = victim.read_text()
+        begun(out)
+    else:
+        before = victim.read_text()
+        directory.keep(finished_task())
+    assert victim.read_text() == before
+    assert not (out / planted).is_symlink()
 
 
 def test_states_are_written_after_tasks_and_when_enough_time_has_passed(
