@@ -61,6 +61,7 @@ def test_every_package_and_data_file_is_in_the_wheel(wheel: Path):
         assert wanted
         assert {f"avcil/{name}" for name in wanted} <= names
     assert not [name for name in names if name.split("/")[1] in NOT_INSTALLED]
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
 
 
 @pytest.mark.slow
