@@ -3,7 +3,8 @@
 In one process, in turns, against
 
   a plain copy of the same bytes from memory to memory, by numpy or by torch, whichever is faster;
-  one HDF5 data set a clip, read by h5py, as features of this field are often kept.
+  one HDF5 data set a clip, read by h5py, as features of this field are often kept;
+  one HDF5 data set for all clips, in the chunks that h5py chooses, or compressed with a clip a chunk.
 
 Every round draws new clips, and every way fills the same tensors with them; the first round warms up, checks that all
 ways give the same values, and is not counted. Clips have the true shape: visual (8, 196, 768), audio (768,), float16.
@@ -32,6 +33,7 @@ from rich.table import Table
 VISUAL_SHAPE, AUDIO_SHAPE = (8, 196, 768), (768,)
 PLAIN_COPY_AIM = 0.7
 HDF5, READ_INTO = "h5py, one data set a clip", "FeatureCache.read_into"
+OTHERS = "others.h5"
 
 Run = Callable[[Sequence[int]], Features]
 
@@ -50,7 +52,7 @@ class Way:
 
 
 def make_files(directory: Path, clips: int, shard_size: int) -> Features:
-    """Write random clips as a cache and as one HDF5 data set a clip; returns them as they are in memory."""
+    """Write random clips as a cache and in the other ways; returns them as they are in memory."""
     draw = np.random.default_rng(0)
     visual, audio = (
         draw.standard_normal((clips, *shape), np.float32).astype(np.float16) for shape in (VISUAL_SHAPE, AUDIO_SHAPE)
@@ -60,10 +62,12 @@ def make_files(directory: Path, clips: int, shard_size: int) -> Features:
             part = slice(start, min(start + shard_size, clips))
             ids = [str(row) for row in range(part.start, part.stop)]
             cache.write_shard(f"shard-{start:06d}", ids, visual[part], audio[part])
-    with h5py.File(directory / "one_a_clip.h5", "w") as file:
-        for row in range(clips):
-            file.create_dataset(f"visual/{row}", data=visual[row])
-            file.create_dataset(f"audio/{row}", data=audio[row])
+    with h5py.File(directory / OTHERS, "w") as file:
+        for name, array in (("visual", visual), ("audio", audio)):
+            for row in range(clips):
+                file.create_dataset(f"one a clip/{name}/{row}", data=array[row])
+            file.create_dataset(f"chunks/{name}", data=array, chunks=True)
+            file.create_dataset(f"gzip/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip")
     return Features(torch.from_numpy(visual), torch.from_numpy(audio))
 
 
@@ -95,14 +99,26 @@ def numpy_copy(source: Features, target: Features) -> Run:
 
 
 def hdf5_read(file: Any, target: Features) -> Run:
-    """Clip by clip by h5py, straight into the target."""
-    arrays = target._asdict().items()
+    """Clip by clip by h5py, straight into the target, from a data set of its own."""
+    arrays = {name: tensor.numpy() for name, tensor in target._asdict().items()}
 
     def run(rows: Sequence[int]) -> Features:
-        for name, tensor in arrays:
-            array = tensor.numpy()
+        for name, array in arrays.items():
             for at, row in enumerate(rows):
-                file[f"{name}/{row}"].read_direct(array[at])
+                file[f"one a clip/{name}/{row}"].read_direct(array[at])
+        return target
+
+    return run
+
+
+def hdf5_rows(file: Any, kind: str, target: Features) -> Run:
+    """Clip by clip by h5py, straight into the target, from one data set of all clips."""
+    arrays = {name: (file[f"{kind}/{name}"], tensor.numpy()) for name, tensor in target._asdict().items()}
+
+    def run(rows: Sequence[int]) -> Features:
+        for data_set, array in arrays.values():
+            for at, row in enumerate(rows):
+                data_set.read_direct(array, source_sel=row, dest_sel=at)
         return target
 
     return run
@@ -129,6 +145,8 @@ def all_ways(cache: FeatureCache, file: Any, memory: Features, batch: int) -> li
         ways.append(Way(group, "plain copy, numpy", numpy_copy(same, target), plain_copy=True))
         if dtype == torch.float16:
             ways.append(Way(group, HDF5, hdf5_read(file, target)))
+            ways.append(Way(group, "h5py, automatic chunks", hdf5_rows(file, "chunks", target)))
+            ways.append(Way(group, "h5py, a clip a chunk, gzip", hdf5_rows(file, "gzip", target)))
         else:
             ways.append(Way(group, "converting copy, torch", torch_copy(memory, target)))
         ways.append(Way(group, READ_INTO, cache_read_into(cache, target)))
@@ -175,15 +193,15 @@ def ratio_to_plain_copy(way: Way, ways: list[Way]) -> float:
 @click.option("--directory", type=click.Path(path_type=Path, exists=True), help="Where to put the files meanwhile.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here as well.")
 def main(clips: int, batch: int, shard_size: int, rounds: int, directory: Path | None, json_path: Path | None) -> None:
-    """Read random clips from a warm cache, and compare with a plain copy and with one HDF5 data set a clip."""
+    """Read random clips from a warm cache, and compare with a plain copy and with other layouts of HDF5."""
     with tempfile.TemporaryDirectory(dir=directory) as temporary:
         memory = make_files(Path(temporary), clips, shard_size)
-        with h5py.File(Path(temporary) / "one_a_clip.h5") as file:
+        with h5py.File(Path(temporary) / OTHERS) as file:
             ways = all_ways(FeatureCache(Path(temporary) / "cache"), file, memory, batch)
             measure(ways, memory, clips, batch, rounds)
     size = bytes_per_clip("float16", VISUAL_SHAPE, AUDIO_SHAPE)
     table = Table(title=f"{batch} random clips of {size / 1e6:.2f} MB at a time, {rounds} rounds, ms a clip")
-    for column in ("result", "way", "best", "median", "of a plain copy"):
+    for column in ("result", "way", "best", "median", "of plain"):
         table.add_column(column, justify="left" if column in ("result", "way") else "right", no_wrap=True)
     figures = []
     for way in ways:
