@@ -11,7 +11,7 @@ CACHE   ?= caches/$(DATASET)
 OUT     ?= runs/$(METHOD)-$(DATASET)
 ARGS    ?=
 
-.PHONY: setup demo test test-fast lint extract run bench bench-gpu clean
+.PHONY: setup demo test test-fast lint links types imports extract run bench bench-gpu clean
 
 setup: $(READY)
 
@@ -31,13 +31,21 @@ test: $(READY)
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
-# mypy has to see the repository root under the package's name: a folder of links gives it that view.
-ROOMS := __init__.py errors.py devices.py files.py options.py threads.py versions.py wording.py manifests cache extract incremental demo tests benchmarks
-lint: $(READY)
+lint: $(READY) types imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@mkdir -p build/typing/avcil && cd build/typing/avcil && for room in $(ROOMS); do ln -sfn ../../../$$room $$room; done
-	MYPYPATH=build/typing $(BIN)/mypy -p avcil
+
+# mypy has to see the repository root under the package's name: a folder of links gives it that view.
+PARTS := $(filter-out setup.py,$(wildcard *.py)) $(patsubst %/__init__.py,%,$(wildcard */__init__.py)) tests benchmarks docs
+links:
+	@mkdir -p build/links/avcil && cd build/links/avcil && for part in $(PARTS); do ln -sfn ../../../$$part $$part; done
+
+types: $(READY) links
+	MYPYPATH=build/links $(BIN)/mypy -p avcil
+
+# Who may import whom: the contracts are in pyproject.toml.
+imports: $(READY)
+	$(BIN)/lint-imports --no-logo --cache-dir build/imports
 
 extract: $(READY)
 	$(BIN)/avcil-extract run --dataset $(DATASET) --videos $(VIDEOS) --cache $(CACHE) $(ARGS)
