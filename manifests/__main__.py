@@ -30,7 +30,7 @@ BUILDERS: Mapping[str, Callable[..., Built]] = {
 }
 
 
-@click.group(cls=OneLineGroup)
+@click.group(cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Lists of clips."""
 

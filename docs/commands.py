@@ -1,0 +1,63 @@
+"""Writes docs/commands.md, the reference of all commands, from their own help: `python docs/commands.py`."""
+
+import importlib
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "commands.md"
+WIDTH = 100
+"""Characters a line, whatever terminal this is run in."""
+HEAD = """# Commands
+
+What each command says with `--help`. Written by `python docs/commands.py`, which `make docs` runs.
+"""
+
+
+def programs() -> dict[str, click.Command]:
+    """Every program of the package by what a user types: the console scripts, and packages that can be run."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    places = dict(project["scripts"])
+    for path in sorted(ROOT.glob("*/__main__.py")):
+        places[f"python -m avcil.{path.parent.name}"] = f"avcil.{path.parent.name}.__main__:main"
+    found = {}
+    for typed, place in places.items():
+        module, _, name = place.partition(":")
+        found[typed] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def contexts() -> Iterator[click.Context]:
+    """A context for every command, subcommands after their group; `command_path` is what a user types."""
+    for typed, program in programs().items():
+        yield from _inside(_context(typed, program, None))
+
+
+def _context(name: str, command: click.Command, parent: click.Context | None) -> click.Context:
+    return command.make_context(name, [], parent, resilient_parsing=True, terminal_width=WIDTH)
+
+
+def _inside(context: click.Context) -> Iterator[click.Context]:
+    yield context
+    group = context.command
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None, f"{context.command_path} lists '{name}' and does not have it"
+            yield from _inside(_context(name, command, context))
+
+
+def page() -> str:
+    """The whole of docs/commands.md."""
+    parts = [HEAD]
+    for context in contexts():
+        level = "##" if context.parent is None else "###"
+        parts.append(f"{level} {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
