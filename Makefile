@@ -11,7 +11,7 @@ CACHE   ?= caches/$(DATASET)
 OUT     ?= runs/$(METHOD)-$(DATASET)
 ARGS    ?=
 
-.PHONY: setup demo test test-fast lint links types imports extract run bench bench-gpu clean
+.PHONY: setup demo test test-fast lint links types imports docs extract run bench bench-gpu clean
 
 setup: $(READY)
 
@@ -35,7 +35,7 @@ lint: $(READY) types imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# mypy has to see the repository root under the package's name: a folder of links gives it that view.
+# mypy and the documentation have to see the repository root under the package's name: a folder of links gives them that.
 PARTS := $(filter-out setup.py,$(wildcard *.py)) $(patsubst %/__init__.py,%,$(wildcard */__init__.py)) tests benchmarks docs
 links:
 	@mkdir -p build/links/avcil && cd build/links/avcil && for part in $(PARTS); do ln -sfn ../../../$$part $$part; done
@@ -46,6 +46,18 @@ types: $(READY) links
 # Who may import whom: the contracts are in pyproject.toml.
 imports: $(READY)
 	$(BIN)/lint-imports --no-logo --cache-dir build/imports
+
+# The site's own packages come when it is first built. Nothing is fetched while it is built or read.
+DOCS_READY := $(VENV)/.avcil-docs-ready
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(DOCS_READY) links
+	$(BIN)/python docs/commands.py
+	$(BIN)/python docs/import_graph.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo 'the site is in build/site; to search it: $(BIN)/python -m http.server --directory build/site'
 
 extract: $(READY)
 	$(BIN)/avcil-extract run --dataset $(DATASET) --videos $(VIDEOS) --cache $(CACHE) $(ARGS)

@@ -21,6 +21,7 @@ MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+"""How configurations are checked: unknown fields are refused, a field's docstring is its meaning, NaN is no number."""
 
 
 Positive = Annotated[int, Field(ge=1)]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Split = Literal["train", "val", "test"]
+"""What a clip is for: training, validation (choice of the epoch), or test."""
 SPLITS: tuple[Split, ...] = get_args(Split)
+"""The same, to go through."""
 
 # Ids become names of files and rows of tables. YouTube ids begin with '-' or '_' now and then; nothing that
 # begins with a dot or holds a slash is a plain name.

@@ -14,6 +14,7 @@ from .locating import NAMED_BY_ID, NamingHabit
 from .tables import read_text
 
 Modality = Literal["audio-visual", "audio", "visual"]
+"""Which features of a clip are used."""
 Positive = Annotated[int, Field(ge=1)]
 SHOWN = 80  # characters of a wrong value that a message repeats
 
