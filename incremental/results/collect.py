@@ -93,10 +93,10 @@ class Row:
         return spread([run.metrics.get(name) for run in self.runs])
 
 
-def load_runs(paths: Sequence[Path]) -> list[FinishedRun]:
-    """The finished runs at or below each path. InputError where there is none."""
+def load_runs(paths: Path | str | Sequence[Path | str]) -> list[FinishedRun]:
+    """The finished runs at or below a path, or each of several. InputError where there is none."""
     found: list[Path] = []
-    for path in paths:
+    for path in map(Path, [paths] if isinstance(paths, Path | str) else paths):
         here = [path] if (path / METRICS).is_file() else sorted(file.parent for file in path.rglob(METRICS))
         if not here:
             unfinished = (path / CONFIG).is_file()

@@ -4,7 +4,7 @@ from avcil.incremental import configure, run, load_runs, frame
 
 configured = configure("av-cil", dataset="ave", cache="caches/ave", epochs=50)
 run(configured, "runs/av-cil", seeds=3)
-print(frame(load_runs(["runs/av-cil"])))
+print(frame(load_runs("runs/av-cil")))
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

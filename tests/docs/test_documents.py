@@ -12,6 +12,7 @@ import pytest
 from avcil.docs import commands, pages
 from avcil.incremental.config import RunConfig, names_of
 from avcil.incremental.methods import all_methods
+from avcil.incremental.results.metrics import FIGURES
 from avcil.manifests import published_names
 
 ROOT = commands.ROOT
@@ -191,3 +192,9 @@ def test_what_exists_is_let_pass(line: str):
 def test_what_does_not_exist_is_told(line: str):
     with pytest.raises(AssertionError):
         check(line, whole=True)
+
+
+def test_every_figure_is_defined_in_the_documents_as_in_the_code():
+    told = (ROOT / "docs" / "methods.md").read_text()
+    for one in FIGURES.values():
+        assert f"| `{one.name}` | {one.better} | {one.meaning} |" in told
