@@ -17,6 +17,7 @@ from .config import RunConfig
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from .results.collect import FinishedRun
     from .runs.call import ConfiguredRun
 
 RUN_OPTIONS = (
@@ -166,13 +167,31 @@ def _console(*, wide: bool = False) -> "Console":
     return console
 
 
+def with_published_figures(runs: "Sequence[FinishedRun]") -> "list[FinishedRun]":
+    """Runs of version 0.1, which did not record whether their settings are the published ones, with that worked out."""
+    from dataclasses import replace
+
+    found = list(runs)
+    for place, run in enumerate(runs):
+        config = run.content["run"]
+        if "published" not in run.metrics and config.get("dataset"):
+            from .methods import all_methods
+            from .runs.published import published_figures
+
+            kind = all_methods().get(config["method"])
+            tasks = run.content["provenance"].get("tasks", [])
+            figures = None if kind is None else published_figures(kind, config, tasks)
+            found[place] = replace(run, metrics={**run.metrics, "published": figures})
+    return found
+
+
 def _show_table(paths: Sequence[Path], *, markdown: bool = False, csv_file: Path | None = None) -> None:
     from .results.collect import load_runs, rows_of
     from .results.tables import as_frame, notes, results_table
 
     if csv_file is not None and not csv_file.parent.is_dir():
         raise InputError(f"--csv {csv_file}: there is no folder {csv_file.parent}")
-    rows = rows_of(load_runs(paths))
+    rows = rows_of(with_published_figures(load_runs(paths)))
     _console(wide=markdown).print(results_table(rows, markdown=markdown))
     for line in notes(rows):
         click.echo(line)

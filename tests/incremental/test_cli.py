@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avcil.incremental.cli import main
+from avcil.incremental.cli import main, with_published_figures
+from avcil.incremental.methods import find_method
+from avcil.incremental.results.collect import load_runs
+from avcil.incremental.runs.configure import as_plain, configure
+from avcil.manifests import published, split_into_tasks
 from avcil.tests.incremental import synthetic
+from avcil.tests.incremental.results.finished import write
 from avcil.tests.incremental.synthetic import Made
 from avcil.tests.incremental.test_config import DATASETS, EPOCHS, LAMBDAS, SHARED
 from click.testing import CliRunner, Result
@@ -314,6 +319,22 @@ def test_another_run_in_the_same_place(made: Made, tmp_path: Path, reference: Ca
     assert "holds a finished run" in mistake(*words)
     assert "epochs = 2, not 5" in mistake(*words, "--epochs", "5")
     assert "temperature = 2.0, not 1.5" in mistake(*words, "--set", "temperature=1.5")
+
+
+def test_runs_of_version_0_1_are_compared_with_the_published_figures(tmp_path: Path):
+    """They did not record whether their settings are the published ones."""
+    kind, benchmark = find_method("av-cil"), published("ave")
+    tasks = split_into_tasks(benchmark.manifest.class_order, 7)
+    for name, epochs in (("as published", 200), ("shorter", 3)):
+        given = {"dataset": "ave", "cache": "c", "epochs": epochs}
+        config = as_plain(*configure(kind, benchmark.protocol, given))
+        run = write(tmp_path / name, "av-cil")
+        metrics = {key: value for key, value in run.metrics.items() if key != "published"}
+        (run.path / "metrics.json").write_text(json.dumps(metrics))
+        provenance = {"tasks": [list(task) for task in tasks]}
+        (run.path / "config.json").write_text(json.dumps({"run": config, "provenance": provenance}))
+    runs = with_published_figures(load_runs(tmp_path))
+    assert [run.metrics["published"] for run in runs] == [[74.04, 7.63], None]
 
 
 # ------------------------------------------------------------------------------------------- as real processes
