@@ -97,7 +97,7 @@ def whole_run(device: torch.device, epochs: int) -> Iterator[WholeRun]:
 
 
 class PeakMemory:
-    """Samples this process's resident memory, or a card's, while it is entered; `bytes` is the most above the start.
+    """Samples this process's resident memory, or a GPU's, while it is entered; `bytes` is the most above the start.
 
     What an earlier side has left allocated is there at the start: the later side's figure is too small, not too large.
     """
@@ -267,7 +267,7 @@ def parts_of_plain(clock: Clock) -> Sequence[Any]:
 def bench_parts(device: torch.device, epochs: int) -> Table:
     """Seconds by part of the plain way and of ours; on a CPU, where an operation is done when it returns."""
     if device.type != "cpu":
-        raise click.UsageError("--part profile is for a CPU: on a card the parts overlap")
+        raise click.UsageError("--part profile is for a CPU: on a GPU the parts overlap")
     with whole_run(device, epochs) as run:
         ours = seconds_by_part(lambda: run.ours(PRECISIONS["bfloat16"]), parts_of_ours)
         theirs = seconds_by_part(run.plain, parts_of_plain)

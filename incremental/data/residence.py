@@ -101,7 +101,7 @@ def plan_residence(clips: int, clip_bytes: int, budget: int, largest_batch: int)
 
 
 def feature_budget(device: torch.device, gigabytes: float | None, needed: int, step: int) -> int:
-    """Bytes that features may take: what the user allows, else as much of a card as there is, but of a computer's
+    """Bytes that features may take: what the user allows, else as much of a GPU as there is, but of a computer's
     memory not much more than the `needed` bytes that streaming takes; `step` bytes are left for a training step."""
     if gigabytes is not None:
         return int(gigabytes * 2**30)
@@ -110,12 +110,12 @@ def feature_budget(device: torch.device, gigabytes: float | None, needed: int, s
 
 
 def step_bytes(device: torch.device, batch_bytes: int) -> int:
-    """What a training step keeps of a batch for its backward pass: the projection, and on a card its gradient too."""
+    """What a training step keeps of a batch for its backward pass: the projection, and on a GPU its gradient too."""
     return batch_bytes * (2 if device.type == "cuda" else 1)
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that may be filled: 80% of a card's or 60% of a computer's free memory; the rest is for the heads, the
+    """Bytes that may be filled: 80% of a GPU's or 60% of a computer's free memory; the rest is for the heads, the
     optimiser and whatever else runs."""
     if device.type == "cuda":
         return int(0.8 * torch.cuda.mem_get_info(device)[0])
@@ -280,12 +280,12 @@ class Residence:
                 free = torch.cat([free, rows[number][rows[number] >= self.plan.resident]]).sort().values
 
     def _across(self, tensor: Tensor) -> Tensor:
-        """A CPU tensor on the device, without waiting for what a card has still to do."""
-        return tensor.pin_memory().to(self.device, non_blocking=True) if self._lanes.on_card else tensor.to(self.device)
+        """A CPU tensor on the device, without waiting for what a GPU has still to do."""
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self._lanes.on_gpu else tensor.to(self.device)
 
 
 class _Lanes:
-    """Who has to wait for whom where a card fills some rows and computes on others.
+    """Who has to wait for whom where a GPU fills some rows and computes on others.
 
     Filling has a CUDA stream of its own, and events say when what was read is there and when rows are free again: a
     batch's work is handed out without waiting for the work before. On a CPU an operation is done when it returns, and
@@ -293,15 +293,15 @@ class _Lanes:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.on_card = device.type == "cuda"
-        if self.on_card:
+        self.on_gpu = device.type == "cuda"
+        if self.on_gpu:
             self.computing, self.copying = torch.cuda.current_stream(device), torch.cuda.Stream(device)
             self.filled = self.freed = self.computing.record_event()  # when all that is under way now is done
 
     @contextmanager
     def filling(self) -> Iterator[None]:
         """While rows given free before are being filled, by whichever thread."""
-        if not self.on_card:
+        if not self.on_gpu:
             yield
             return
         with torch.cuda.stream(self.copying):
@@ -311,12 +311,12 @@ class _Lanes:
 
     def begin(self) -> None:
         """From here on is computed with what has been filled."""
-        if self.on_card:
+        if self.on_gpu:
             self.computing.wait_event(self.filled)
 
     def end(self) -> None:
         """From here on the rows computed with are free."""
-        if self.on_card:
+        if self.on_gpu:
             self.freed = self.computing.record_event()
 
 

@@ -1,11 +1,11 @@
-"""Training steps replayed as one CUDA graph: the card is given a step as a whole instead of operation by operation.
+"""Training steps replayed as one CUDA graph: the GPU is given a step as a whole instead of operation by operation.
 
 That should pay where a step's operations are so short that handing them out takes longer than running them: one
 modality, small batches. A graph is captured for each task, whose steps all have the same shapes; tensors of a captured
 step stay where they are, so a batch is copied to where the captured one lay. What a step does in Python is done once,
 at the capture: a method whose `loss` depends on numbers that change between steps cannot be captured.
 
-Tested by its effect on runs with a stand-in for the card (`capture`); it has not yet run on a card, and is off unless
+Tested by its effect on runs with a stand-in for the GPU (`capture`); it has not yet run on a GPU, and is off unless
 asked for.
 
 Shapes: B clips.
@@ -37,7 +37,7 @@ class CapturedStep:
 
     def __init__(self, step: Step, device: torch.device, capture: Capture | None = None) -> None:
         self.step = step
-        self.capture = capture_on_card if capture is None else capture
+        self.capture = capture_on_gpu if capture is None else capture
         self.device = device
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.done = 0
@@ -82,7 +82,7 @@ def shapes(batch: Batch) -> tuple[object, ...]:
     return batch.new, *(tensor.shape for tensor in batch.tensors)
 
 
-def capture_on_card(step: Callable[[], Terms]) -> tuple[Callable[[], None], Terms]:
+def capture_on_gpu(step: Callable[[], Terms]) -> tuple[Callable[[], None], Terms]:
     """Capture with PyTorch's CUDA graphs."""
     graph = torch.cuda.CUDAGraph()
     # Of this thread alone: another may be reading features ahead, for which it allocates and waits.

@@ -1,7 +1,7 @@
 """Every random choice comes from a stream named for its purpose, so no random state has to be saved.
 
 The shuffle of task 3, epoch 17 depends on the seed and on these words alone, not on how many numbers were
-drawn before it: a run that was stopped and goes on draws what a run that never stopped would have drawn.
+drawn before it: a run that was stopped and is resumed draws what a run that never stopped would have drawn.
 """
 
 import hashlib

@@ -201,7 +201,7 @@ def test_table_8_and_both_directions(distillation: str, direction: str):
     replay(finished, av_cil(AvCilSettings(**settings)), afresh=True)
 
 
-def test_it_goes_on_from_the_chosen_weights():
+def test_the_next_task_begins_with_the_chosen_weights():
     finished = run(AvCil, make_problem([2, 2, 1]))
     replay(finished, av_cil(AvCilSettings()))
     check_carried(finished)

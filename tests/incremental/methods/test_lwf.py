@@ -36,7 +36,7 @@ def test_every_step_is_the_plain_one(case: Case):
     check_linear_readout(finished)
 
 
-def test_it_goes_on_from_the_chosen_weights():
+def test_the_next_task_begins_with_the_chosen_weights():
     finished = run(LwF, make_problem([2, 3, 2]))
     replay(finished, lwf)
     check_carried(finished)

@@ -82,7 +82,7 @@ def test_a_file_of_ones_own(tmp_path: Path):
     assert "own" not in all_methods()
 
 
-def test_the_example_of_the_documents_runs_and_goes_on(made: Made, tmp_path: Path):
+def test_the_example_of_the_documents_runs_and_is_resumed(made: Made, tmp_path: Path):
     kind = find_method("logit-replay", [EXAMPLE])
     assert described(kind.Settings)["weight"][0] == 0.5
     for out in ("one", "two"):

@@ -62,7 +62,7 @@ def test_another_seed_gives_another_run(made: Made, tmp_path: Path, method: str,
     assert "memory/task-01.csv" in names
 
 
-# ---------------------------------------------------------------------------------------- stopped and gone on
+# ---------------------------------------------------------------------------------------- stopped and resumed
 
 
 def stopped_at(made: Made, method: str, out: Path, calls: int, **given: Any) -> bool:
@@ -101,7 +101,7 @@ def test_stopped_after_any_epoch_or_task(
 def test_stopped_after_every_single_epoch(
     made: Made, tmp_path: Path, method: str, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ):
-    """Each sitting dies as soon as it has written one state: six of them, the last of which finishes."""
+    """Each session dies as soon as it has written one state: six of them, the last of which finishes."""
     keep = RunDirectory.keep
 
     def keep_and_die(directory: RunDirectory, progress: Progress) -> None:
@@ -132,7 +132,7 @@ def test_stopped_while_results_are_written(
     assert synthetic.differing(reference("ss-il"), tmp_path / "out") == []
 
 
-def test_seconds_add_up_over_sittings(made: Made, tmp_path: Path):
+def test_seconds_add_up_over_sessions(made: Made, tmp_path: Path):
     seen: list[float] = []
 
     def report(progress: Progress) -> None:
