@@ -32,6 +32,7 @@ from avcil.incremental.learning.trainer import Trainer
 from avcil.incremental.methods.av_cil import AvCil, AvCilSettings
 from avcil.incremental.model.heads import Widths
 from avcil.incremental.runs.experiment import build_method
+from avcil.manifests import published, published_names
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -158,7 +159,6 @@ def bench_step(device: torch.device, new: int, memory: int, repeats: int) -> Tab
 def bench_protocol(device: torch.device, name: str, precision: str, *, cuda_graphs: bool) -> Table:
     """The published protocol with random features: seconds of training, ours alone."""
     from avcil.incremental.runs.configure import configure
-    from avcil.manifests import published
 
     benchmark = published(name)
     given = {"cache": "", "dataset": name, "precision": precision, "cuda_graphs": cuda_graphs}
@@ -199,7 +199,7 @@ def bench_protocol(device: torch.device, name: str, precision: str, *, cuda_grap
 @click.option("--memory", default=24, show_default=True, help="Memory clips a batch.")
 @click.option("--repeats", default=5, show_default=True)
 @click.option("--epochs", default=5, show_default=True, help="Epochs a task of the whole run.")
-@click.option("--protocol", type=click.Choice(["ave", "kinetics-sounds", "vggsound100"]), help="Only this.")
+@click.option("--protocol", type=click.Choice(published_names()), help="Only this.")
 @click.option("--cuda-graphs", is_flag=True, help="With --protocol: replay steps as CUDA graphs.")
 @click.option("--precision", type=click.Choice(list(PRECISIONS)), default="bfloat16", show_default=True)
 def main(

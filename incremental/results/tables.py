@@ -53,7 +53,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     runs = [run for row in rows for run in row.runs]
     lines = ["All figures in percent; forgetting: lower is better."]
     if any(run.metrics["random_encoder_weights"] for run in runs):
-        lines.append(RANDOM_WEIGHTS)
+        lines.append(f"Note: {RANDOM_WEIGHTS}.")
     if any(run.metrics["model_choice"] == "best" for run in runs):
         lines.append("best epoch: chosen on validation clips of all seen classes, old ones included, as published.")
     lines += [f"left out, since it repeats a run in the table: {run}" for row in rows for run in row.repeated]
