@@ -9,12 +9,15 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable
+from dataclasses import is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 from ...errors import InputError, unknown
-from ..learning.method import BaseMethod
+from ..config import MODALITIES
+from ..learning.method import BaseMethod, Replay, Settings
 
 GROUP = "avcil.methods"
 """Entry points by which installed packages offer methods."""
@@ -85,12 +88,28 @@ def all_methods(plugins: Iterable[Path] = ()) -> dict[str, type[BaseMethod]]:
     given = [kind for module in modules for kind in methods_in(module).values()]
     given += [_load_entry_point(point) for point in entry_points(group=GROUP)]
     for kind in given:
+        _check(kind)
         if kind.name in found:
             raise InputError(
                 f"two methods are called '{kind.name}': {found[kind.name].__module__} and {kind.__module__}"
             )
         found[kind.name] = kind
     return dict(sorted(found.items()))
+
+
+def _check(kind: type[BaseMethod]) -> None:
+    """InputError where a method's own words are missing or none of those that there are."""
+    where = f"{kind.__module__}.{kind.__qualname__}"
+    for name in ("name", "paper"):
+        if not isinstance(getattr(kind, name, None), str) or not getattr(kind, name).strip():
+            raise InputError(f"method {where}: '{name}' has to be a text")
+    if kind.replay not in get_args(Replay):
+        raise unknown(f"replay of method {where}:", str(kind.replay), get_args(Replay))
+    for modality in kind.modalities:
+        if modality not in MODALITIES:
+            raise unknown(f"modality of method {where}:", str(modality), MODALITIES)
+    if not (isinstance(kind.Settings, type) and issubclass(kind.Settings, Settings) and is_dataclass(kind.Settings)):
+        raise InputError(f"method {where}: 'Settings' has to be a dataclass that extends avcil.incremental.Settings")
 
 
 def find_method(name: str, plugins: Iterable[Path] = ()) -> type[BaseMethod]:

@@ -169,3 +169,22 @@ def test_an_installed_package_that_offers_something_else(monkeypatch: pytest.Mon
     message = refusal()
     assert f"an-entry = {value}" in message
     assert words in message
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('paper = ""', "'paper' has to be a text"),
+        ("name = 3", "'name' has to be a text"),
+        ('replay = "seperate"', "'seperate': did you mean 'separate'?"),
+        ('modalities = ("sound",)', "unknown modality of method"),
+        ("Settings = dict", "'Settings' has to be a dataclass that extends avcil.incremental.Settings"),
+    ],
+)
+def test_a_method_with_wrong_words_is_refused_before_it_runs(tmp_path: Path, line: str, words: str):
+    assert words in refusal(written(tmp_path / "own.py", f"{OWN}    {line}\n"))
+
+
+def test_a_method_without_a_paper_is_refused(tmp_path: Path):
+    text = OWN.replace('    paper = "none"\n', "")
+    assert "'paper' has to be a text" in refusal(written(tmp_path / "own.py", text))
