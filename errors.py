@@ -1,11 +1,47 @@
-"""How the whole package speaks of bad input: one line that says what is wrong, where, and what to do."""
+"""How the whole package speaks: lines that a terminal may be given, whatever users called their labels and files.
+
+Of bad input it speaks in one line that says what is wrong, where, and what to do.
+"""
 
 import difflib
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
 
 import click
+
+# What a terminal acts on or nobody sees: control characters (C0, DEL, C1), marks that turn the direction of writing,
+# characters without width or ink, line separators, halves of characters (bytes of file names that are no UTF-8), tags.
+# Joiners are spelling between letters of other alphabets, and make up emoji; beside ASCII they only deceive.
+HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f"
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\u2028\u2029\ud800-\udfff\U000e0000-\U000e0fff]"
+    "|(?<![^\x00-\x7f\u200c\u200d])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f\u200c\u200d])"
+)
+
+
+def shown(text: object) -> str:
+    """`text` as a terminal may be given it: each character of `HIDDEN` as \\u001b, or \\U000e0041 where it has more."""
+    return HIDDEN.sub(lambda found: _escaped(found[0]), str(text))
+
+
+def hidden_in(text: str) -> str | None:
+    """The first character of `HIDDEN` in `text`, written as `shown` does; None where all of it can be seen."""
+    found = HIDDEN.search(text)
+    return _escaped(found[0]) if found else None
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def say(line: object, *, err: bool = False) -> None:
+    """Print one line for people, to standard error if `err`, as `shown`."""
+    click.echo(shown(line), err=err)
 
 
 class InputError(ValueError):
@@ -34,7 +70,7 @@ class _OneLineErrors(click.Command):
                 error.show()
                 sys.exit(2)
             message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-            click.echo(f"error: {' '.join(message.split())}", err=True)
+            say(f"error: {' '.join(message.split())}", err=True)
             sys.exit(2)
         except (click.Abort, KeyboardInterrupt):
             if not standalone_mode:

@@ -16,8 +16,9 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from ..wording import RANDOM_WEIGHTS
 from .clips import CLASSES, CLASSES_PER_TASK, DataSet, PlannedClip, is_complete, write_data_set
 from .encoders import AUDIO, VIDEO, write_encoders
@@ -91,7 +92,7 @@ class Demo:
 
     def say(self, line: str) -> None:
         """Print a line that the screen may wrap but that nothing colours."""
-        self.console.print(line, highlight=False, markup=False)
+        self.console.print(Text(line))
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -105,14 +106,14 @@ class Demo:
         """Step 1."""
         folder = self.out / "data"
         if is_complete(folder, self.clips):
-            self.say(f"they are there already, in {folder}")
+            self.say(f"they are there already, in {shown(folder)}")
         columns = (TextColumn("writing"), BarColumn(), MofNCompleteColumn(), TextColumn("clips"))
         with Progress(*columns, console=self.console, transient=True) as progress:
             bar = progress.add_task("", total=len(self.clips))
             data = write_data_set(folder, self.clips, on_clip=lambda: progress.advance(bar))
         megabytes = sum(file.stat().st_size for file in data.videos.iterdir()) / 1e6
         first = next(data.videos.iterdir())
-        self.say(f"{data.clips} MP4 files (H.264, AAC) of 2 s, {megabytes:.1f} MB, such as {first}")
+        self.say(f"{data.clips} MP4 files (H.264, AAC) of 2 s, {megabytes:.1f} MB, such as {shown(first)}")
         return data
 
     def extract(self, data: DataSet) -> Path:
@@ -143,8 +144,7 @@ class Demo:
         """Print a command as it could be typed, and run it."""
         script = console_script(str(words[0]))
         arguments = [str(word) for word in words[1:]]
-        shown = shlex.join([shortest(script), *arguments])
-        self.console.print(f"$ {shown}", style="bold", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(Text(shown(f"$ {shlex.join([shortest(script), *arguments])}"), "bold"), soft_wrap=True)
         self.console.file.flush()
         # Threads that wait for each other by spinning make small runs ten times slower on a busy machine.
         environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
@@ -188,8 +188,8 @@ class Demo:
         }
         grid = Table.grid(padding=(0, 2))
         for name, text in lines.items():
-            grid.add_row(name, text)
-        self.console.print(grid, highlight=False)
+            grid.add_row(name, Text(shown(text)))
+        self.console.print(grid)
         self.say("\nWhat to try next:")
         incremental, extract = (shortest(console_script(name)) for name in ("avcil-incr", "avcil-extract"))
         for command in (
@@ -197,7 +197,7 @@ class Demo:
             [incremental, "methods"],
             [extract, "verify", "--cache", str(cache)],
         ):
-            self.console.print(f"  $ {shlex.join(command)}", highlight=False, markup=False, soft_wrap=True)
+            self.console.print(Text(shown(f"  $ {shlex.join(command)}")), soft_wrap=True)
         self.say(f"\nNote: {RANDOM_WEIGHTS}.")
 
 

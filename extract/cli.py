@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import OneLineGroup
+from ..errors import OneLineGroup, say
 from ..options import FOLDER, checked, options_of
 from .config import ClipList, ExtractionConfig, ImportConfig
 
@@ -46,7 +46,7 @@ def run(**choices: Any) -> None:
         console.print("stopped; what is finished is safe, and the same command resumes there")
         raise
     for line in summary.lines():
-        click.echo(line)
+        say(line)
 
 
 @main.command()
@@ -59,7 +59,7 @@ def plan(**choices: Any) -> None:
     from .plan import plan as look_ahead
 
     for line in look_ahead(checked(ExtractionConfig, choices), _console()):
-        click.echo(line)
+        say(line)
 
 
 @main.command()
@@ -70,7 +70,7 @@ def status(cache: Path, **choices: Any) -> None:
     from .inspect import status_lines
 
     for line in status_lines(cache, _clips(choices)):
-        click.echo(line)
+        say(line)
 
 
 @main.command()
@@ -81,7 +81,7 @@ def verify(cache: Path) -> None:
 
     good, lines = verified(cache, _console())
     for line in lines:
-        click.echo(line)
+        say(line)
     sys.exit(0 if good else 1)
 
 
@@ -95,7 +95,7 @@ def export(cache: Path, out: Path, dtype: str | None, **choices: Any) -> None:
     from .inspect import exported
 
     for line in exported(cache, out, dtype, _clips(choices)):
-        click.echo(line)
+        say(line)
 
 
 @main.command("import-released")
@@ -120,7 +120,7 @@ def import_released(**choices: Any) -> None:
         console=_console(),
     )
     for line in report.lines():
-        click.echo(line)
+        say(line)
 
 
 def _clips(choices: dict[str, Any]) -> ClipList | None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from ..cache import CacheWriter
-from ..errors import InputError
+from ..errors import InputError, shown
 from ..manifests import Located, Manifest
 from ..versions import versions
 from ..wording import RANDOM_WEIGHTS, duration
@@ -75,7 +76,7 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
         raise InputError("say where the features go: --cache DIR")
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(Text(shown(line)), soft_wrap=True)
 
     setup = assemble(config, say)
     fingerprint, pace = setup.fingerprint, setup.pace

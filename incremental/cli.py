@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, OneLineGroup
+from ..errors import InputError, OneLineGroup, say, shown
 from ..options import FILE, FOLDER, options_of
 from ..wording import RANDOM_WEIGHTS
 from .config import RunConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from .results.collect import FinishedRun
     from .runs.call import ConfiguredRun
@@ -83,28 +84,28 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
 
     data, kind, config = configured.load(), configured.kind, configured.config
     table = data.table
-    click.echo(
+    say(
         f"{kind.name}: {len(table.ids)} clips, {len(table.class_order)} classes in {len(table.tasks)} tasks; "
         + (f"{config.epochs} epochs a task; " if kind.way == "gradient" else "one pass a task; ")
         + f"{data.device}, {str(data.dtype).removeprefix('torch.')}"
     )
     if configured.unused:
-        click.echo(f"not used, since {kind.name} is solved in one pass: {', '.join(configured.unused)}")
+        say(f"not used, since {kind.name} is solved in one pass: {', '.join(configured.unused)}")
     if data.residence.plan is not None:
-        click.echo(f"features: {data.residence.plan}")
+        say(f"features: {data.residence.plan}")
     if data.lost:
-        click.echo(f"not in the cache and left out: {len(data.lost)} clips of the manifest")
+        say(f"not in the cache and left out: {len(data.lost)} clips of the manifest")
     if data.cache.random_weights:
-        click.echo(RANDOM_WEIGHTS)
+        say(RANDOM_WEIGHTS)
     stop = StopRequest()
     try:
         with stop, Screen(several=seeds is not None) as screen:
             run_configured(configured, out, seeds=seeds, listeners=[screen], data=data, stop_asked=stop)
     except Stopped:
-        click.echo(f"stopped, and saved in {out}: the same command resumes from there", err=True)
+        say(f"stopped, and saved in {out}: the same command resumes from there", err=True)
         sys.exit(128 + (stop.signal or 0))
     _show_table([out])
-    click.echo(f"results: {out}")
+    say(f"results: {out}")
 
 
 @main.command()
@@ -121,13 +122,14 @@ def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
     if name is None:
         table = Table("Method", "Old clips", "Modalities", "Paper", box=box.SIMPLE_HEAD)
         for known, kind in all_methods(plugins).items():
-            table.add_row(known, kind.replay, ", ".join(kind.modalities), kind.paper)
+            table.add_row(*map(_plain, (known, kind.replay, ", ".join(kind.modalities), kind.paper)))
     else:
         kind = find_method(name, plugins)
-        click.echo(f"{kind.name}: {' '.join((kind.__doc__ or '').split())}\n{kind.paper}")
+        say(f"{kind.name}: {' '.join((kind.__doc__ or '').split())}")
+        say(kind.paper)
         table = Table("Setting", "Default", "Meaning", box=box.SIMPLE_HEAD)
         for setting, (default, meaning) in described(kind.Settings).items():
-            table.add_row(setting, str(default), meaning)
+            table.add_row(*map(_plain, (setting, default, meaning)))
     _console().print(table)
 
 
@@ -143,9 +145,9 @@ def show(run_directory: Path) -> None:
     for run in runs:
         for table in run_tables(run):
             console.print(table)
-        click.echo(f"files: {run.path}")
+        say(f"files: {run.path}")
     for line in notes(rows_of(runs)):
-        click.echo(line)
+        say(line)
 
 
 @main.command()
@@ -155,6 +157,13 @@ def show(run_directory: Path) -> None:
 def table(runs: tuple[Path, ...], markdown: bool, csv_file: Path | None) -> None:
     """Compare runs: one line for runs that differ only in their seed."""
     _show_table(runs, markdown=markdown, csv_file=csv_file)
+
+
+def _plain(text: object) -> "Text":
+    """A cell of a table that stands as it is: rich would take its [brackets] for markup."""
+    from rich.text import Text
+
+    return Text(shown(text))
 
 
 def _console(*, wide: bool = False) -> "Console":
@@ -194,6 +203,6 @@ def _show_table(paths: Sequence[Path], *, markdown: bool = False, csv_file: Path
     rows = rows_of(with_published_figures(load_runs(paths)))
     _console(wide=markdown).print(results_table(rows, markdown=markdown))
     for line in notes(rows):
-        click.echo(line)
+        say(line)
     if csv_file is not None:
         as_frame(rows).to_csv(csv_file, index=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import InputError, OneLineGroup
+from ..errors import InputError, OneLineGroup, say
 from .benchmark import published, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .clips import SPLITS, gaps
@@ -41,7 +41,7 @@ def list_published() -> None:
     for name in published_names():
         benchmark = published(name)
         counts = ", ".join(f"{len(benchmark.manifest.of_split(split))} {split}" for split in SPLITS)
-        click.echo(f"{name}: {benchmark.title}, {len(benchmark.manifest.class_order)} classes, clips: {counts}")
+        say(f"{name}: {benchmark.title}, {len(benchmark.manifest.class_order)} classes, clips: {counts}")
 
 
 @main.command()
@@ -51,9 +51,9 @@ def check(clips: Path, classes: Path | None) -> None:
     """Check a manifest of your own: CLIPS is a CSV file with the columns video_id,label,split[,path]."""
     manifest = read_manifest(clips, classes)
     counts = ", ".join(f"{len(manifest.of_split(split))} {split}" for split in SPLITS)
-    click.echo(f"{manifest.name}: {len(manifest.class_order)} classes, clips: {counts}")
+    say(f"{manifest.name}: {len(manifest.class_order)} classes, clips: {counts}")
     for line in gaps(manifest):
-        click.echo(f"note: {line}")
+        say(f"note: {line}")
 
 
 @main.command()
@@ -69,8 +69,8 @@ def build(
     built = BUILDERS[dataset](annotations, None if classes is None else read_class_order(classes))
     write_manifest(built.manifest, out, classes_out)
     for line in (*built.remarks, *gaps(built.manifest)):
-        click.echo(f"note: {line}")
-    click.echo(f"{out}: {len(built.manifest.clips)} clips of {len(built.manifest.class_order)} classes")
+        say(f"note: {line}")
+    say(f"{out}: {len(built.manifest.clips)} clips of {len(built.manifest.class_order)} classes")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from ...errors import shown
 from ...wording import RANDOM_WEIGHTS
 from .collect import FinishedRun, Row
 from .metrics import FIGURES
@@ -33,10 +34,10 @@ def results_table(rows: Sequence[Row], *, markdown: bool = False) -> Table:
         seconds = row.figure("seconds")
         choice = row.runs[0].metrics["model_choice"]
         table.add_row(
-            escape(row.name),
+            Text(shown(row.name)),
             str(len(row.runs)),
             *figures,
-            f"{choice} epoch" if choice in ("best", "last") else choice,
+            Text(f"{choice} epoch" if choice in ("best", "last") else shown(choice)),
             f"{seconds.mean:.1f}" if seconds else "-",
             *([paper or "-"] if any(in_paper) else []),
         )
@@ -63,7 +64,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
 def run_tables(run: FinishedRun) -> list[Table]:
     """One run: its figures, and its accuracy matrix."""
     metrics = run.metrics
-    figures = Table(title=f"{metrics['method']} ({metrics['modality']}), seed {metrics['seed']}", box=box.SIMPLE_HEAD)
+    title = shown(f"{metrics['method']} ({metrics['modality']}), seed {metrics['seed']}")
+    figures = Table(title=Text(title, "table.title"), box=box.SIMPLE_HEAD)
     figures.add_column("Figure")
     figures.add_column("%", justify="right")
     for name in FIGURES:
@@ -72,7 +74,7 @@ def run_tables(run: FinishedRun) -> list[Table]:
     if "leak_free" in metrics:
         for name, value in metrics["leak_free"].items():
             if isinstance(value, float):
-                figures.add_row(f"leak-free {name.replace('_', ' ')}", f"{value:.2f}")
+                figures.add_row(Text(shown(f"leak-free {name.replace('_', ' ')}")), f"{value:.2f}")
     figures.caption = f"{metrics['seconds']:.1f} s, {metrics['peak_memory_bytes'] / 2**20:.0f} MiB; " + (
         f"chosen epochs {', '.join(map(str, metrics['chosen_epochs']))}" if any(metrics["chosen_epochs"]) else "solved"
     )

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,24 @@ def test_a_removed_shard_is_made_again_bit_for_bit_with_other_workers(place, cac
     result = invoke("run", *choices(place, "--workers", "2", cache=cache))
     assert "encoded: 2" in result.stdout
     assert files(cache) == before
+
+
+def test_labels_lists_and_folders_are_no_markup(place, tmp_path):
+    """They go through rich on their way to the screen, which reads [words in brackets]."""
+    for name, source in (("[/red]", "video"), ("[bold]", "audio")):
+        (tmp_path / name).mkdir(parents=True)
+        shutil.copy(place / source / "config.json", tmp_path / name)
+    clips = tmp_path / "[link=x].csv"
+    clips.write_text("video_id,label,split\na,x,train\ngone,[/b] :dog:,train\n")
+    words = choices(place, "--manifest", str(clips), cache=tmp_path / "[i]\x1b[2J")
+    words += ["--video-encoder", str(tmp_path / "[/red]"), "--audio-encoder", str(tmp_path / "[bold]")]
+    result = invoke("run", *words)
+    assert "[link=x]: 1 of 2 clips found, 1 missing ([/b] :dog: 1)" in result.stderr
+    assert f"VideoMAE {tmp_path}/[/red] with RANDOM weights" in result.stderr
+    assert f"{tmp_path}/[bold] with RANDOM weights" in result.stderr
+    assert "[link=x]: 1 of 2 clips found, 1 missing ([/b] :dog: 1)" in result.stdout
+    assert f"cache: {tmp_path}/[i]\\u001b[2J" in result.stdout
+    assert "\x1b" not in result.output
 
 
 def test_silence_for_clips_without_sound(place, tmp_path):

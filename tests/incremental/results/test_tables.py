@@ -90,9 +90,19 @@ def test_the_published_figures_stand_where_a_run_had_exactly_those_settings(tmp_
     assert [row[-1] for row in cells[2:]] == ["74.04 / 7.63", "76.85", "-"]
 
 
-def test_labels_and_names_with_brackets_are_shown_as_they_are(tmp_path: Path):
-    write(tmp_path / "a", "x", settings={"w": "[/red]"})
-    write(tmp_path / "b", "x", settings={"w": "[bold]"})
-    shown = text(results_table(rows_of(load_runs([tmp_path]))))
-    assert "w=[/red]" in shown
-    assert "w=[bold]" in shown
+@pytest.mark.parametrize("name", ["[/red]", "[bold]x", "[link=x]y[/link]", ":dog:", "a\\\\[b]"])
+def test_names_are_no_markup(tmp_path: Path, name: str):
+    """Of methods, settings and choices alike, wherever a console of the caller's own would read markup."""
+    write(tmp_path / "a", name, settings={"w": name}, model_choice=name)
+    run = write(tmp_path / "b", name, settings={"w": 1})
+    found = text(results_table(rows_of(load_runs([tmp_path]))))
+    assert f"{name} model_choice={name} w={name}" in found or f"{name} w={name}" in found
+    assert f"{name} (audio-visual), seed 0" in text(*run_tables(run))
+
+
+def test_characters_that_a_terminal_acts_on_are_shown_by_their_number(tmp_path: Path):
+    run = write(tmp_path / "a", "\x1b[2Jx", settings={"w": "\u202e"}, model_choice="\x9b")
+    found = text(results_table(rows_of([run])), *run_tables(run))
+    assert "\\u001b[2Jx" in found
+    assert "\\u009b" in found
+    assert not {"\x1b", "\x9b"} & set(found)
