@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import InputError, unknown
 from .clips import Clip, Manifest, Split, is_plain_name
 from .reading import split_named
-from .tables import read_rows, read_table
+from .tables import read_rows, read_table, refuse_hidden
 
 AVE_LISTS: Mapping[Split, str] = {"train": "trainSet.txt", "val": "valSet.txt", "test": "testSet.txt"}
 AVE_HEADER = ("Category", "VideoID", "Quality", "StartTime", "EndTime")
@@ -136,6 +136,8 @@ def _build(name: str, rows: Sequence[_Row], classes: Sequence[str] | None) -> Bu
     for row in rows:
         if not row.label:
             raise InputError(f"{row.where} has no label")
+        refuse_hidden(row.where, "id", row.clip)
+        refuse_hidden(row.where, "label", row.label)
         if not is_plain_name(row.clip):
             raise InputError(f"{row.where}: '{row.clip}' is not a plain name")
         uses.setdefault(row.clip, {})[row.label, row.split] = None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..errors import InputError, unknown
 from .clips import PLAIN_NAME_IN_WORDS, SPLITS, Clip, Manifest, Split, is_plain_name
-from .tables import read_table, write_table
+from .tables import read_table, refuse_hidden, write_table
 
 CLIP_COLUMNS = ("video_id", "label", "split")
 PATH_COLUMN = "path"
@@ -22,8 +22,8 @@ def read_manifest(clips: Path, classes: Path | None = None, name: str | None = N
 
     Raises:
         InputError: naming file and row: a table that is missing, empty or has wrong columns; an id that is
-            not a plain name, is listed twice or is in two splits; an empty or unknown label; a wrong split
-            name; a class without training clips.
+            not a plain name, is listed twice or is in two splits; an empty or unknown label; an id or a label
+            with hidden characters; a wrong split name; a class without training clips.
     """
     clips = Path(clips)
     order = None if classes is None else read_class_order(Path(classes))
@@ -46,6 +46,8 @@ def read_manifest(clips: Path, classes: Path | None = None, name: str | None = N
 
 def _clip(path: Path, row: int, cells: dict[str, str], order: tuple[str, ...] | None, classes: Path | None) -> Clip:
     clip_id, label, split = (cells[column] for column in CLIP_COLUMNS)
+    refuse_hidden(f"{path} row {row}", "id", clip_id)
+    refuse_hidden(f"{path} row {row}", "label", label)
     if not is_plain_name(clip_id):
         raise InputError(f"{path} row {row}: id '{clip_id}' is not a plain name ({PLAIN_NAME_IN_WORDS})")
     if not label:
@@ -67,12 +69,13 @@ def read_class_order(path: Path) -> tuple[str, ...]:
     """Read the class order: CSV with the columns class_index,label, the index counting from 0 in steps of 1.
 
     Raises:
-        InputError: naming file and row: wrong columns, an index out of turn, an empty label or one listed
-            twice.
+        InputError: naming file and row: wrong columns, an index out of turn, an empty label, one listed
+            twice or one with hidden characters.
     """
     order: dict[str, int] = {}
     for expected, (row, cells) in enumerate(read_table(path, CLASS_COLUMNS)):
         index, label = (cells[column] for column in CLASS_COLUMNS)
+        refuse_hidden(f"{path} row {row}", "label", label)
         if index != str(expected):
             raise InputError(f"{path} row {row}: class_index is '{index}' where {expected} comes next")
         if not label:

@@ -1,11 +1,18 @@
-"""CSV tables that a user may have written: read with row numbers, cells stripped, columns checked."""
+"""CSV tables that a user may have written: read with row numbers, cells stripped, columns checked.
+
+Cells stand apart by commas; semicolons and tabs are read too, where the header shows that it is them. What is written
+has commas, and cells as they are: such a table is for programs, so a label may begin with "=" as it may with "A".
+"""
 
 import csv
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..errors import InputError, unknown
+from ..errors import InputError, hidden_in, shown, unknown
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+HEADER = 65536  # characters among which the first row ends
 
 
 def read_text(path: Path) -> str:
@@ -27,9 +34,12 @@ def read_rows(path: Path, *, delimiter: str = ",", quoted: bool = True) -> Itera
     Raises:
         InputError: the file cannot be read as a table.
     """
-    text = io.StringIO(read_text(path), newline="")
+    return _rows(path, read_text(path), delimiter, quoted)
+
+
+def _rows(path: Path, text: str, delimiter: str, quoted: bool = True) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(
-        text,
+        io.StringIO(text, newline=""),
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         skipinitialspace=True,
@@ -51,10 +61,17 @@ def read_table(path: Path, required: Sequence[str], optional: Collection[str] = 
         InputError: the file is missing, empty or not UTF-8, a column is missing, unknown or there twice, a
             row has too many or too few cells, or there are no rows.
     """
-    rows = read_rows(path)
+    text = read_text(path)
+    separator = _separator(path, text, {*required, *optional})
+    rows = _rows(path, text, separator)
     _, header = next(rows, (0, []))
     if not header:
         raise InputError(f"{path} is empty: its first row has to name the columns {','.join(required)}")
+    if len(header) == 1 < len(required) and header[0] not in required:
+        raise InputError(
+            f"{path} row 1 is one cell, '{header[0]}': it has to name the columns {','.join(required)}, "
+            "with commas, semicolons or tabs between them"
+        )
     for column in header:
         if column not in required and column not in optional:
             raise InputError(f"{path} row 1: {unknown('column', column, [*required, *optional])}")
@@ -68,12 +85,39 @@ def read_table(path: Path, required: Sequence[str], optional: Collection[str] = 
         if len(cells) != len(header):
             raise InputError(
                 f"{path} row {number} has {len(cells)} cells where the header has {len(header)}: "
-                "a label with a comma in it needs quotes around it"
+                f"a label with a {SEPARATORS[separator]} in it needs quotes around it"
             )
         table.append((number, dict(zip(header, cells, strict=True))))
     if not table:
         raise InputError(f"{path} has a header but no rows")
     return table
+
+
+def _separator(path: Path, text: str, columns: Collection[str]) -> str:
+    """By which most of the header's cells are columns; the comma where none does better."""
+    known = {}
+    for separator in SEPARATORS:
+        try:
+            _, header = next(_rows(path, text[:HEADER], separator), (0, []))
+        except InputError:  # quotes that make sense with another one
+            header = []
+        known[separator] = len(set(header) & set(columns))
+    return max(SEPARATORS, key=lambda separator: known[separator])
+
+
+def refuse_hidden(where: str, what: str, text: str) -> None:
+    """InputError for a label or an id with a character in it that a terminal acts on or nobody sees.
+
+    A label may have line breaks, as spreadsheets write cells of several lines.
+
+    Args:
+        where: the table and the row, to begin the message with.
+        what: which cell.
+        text: its content.
+    """
+    hidden = hidden_in(text.replace("\n", "")) if what == "label" else hidden_in(text)
+    if hidden:
+        raise InputError(f"{where}: {what} '{shown(text)}' has the hidden character {hidden} in it: take it out")
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

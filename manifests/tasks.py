@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError, unknown
-from .tables import read_table
+from .tables import read_table, refuse_hidden
 
 Tasks = tuple[tuple[str, ...], ...]
 """The labels of each task, in the order of learning. Tasks are disjoint and none is empty."""
@@ -49,8 +49,8 @@ def read_tasks(path: Path, class_order: Sequence[str] | None = None) -> Tasks:
         class_order: if given, every one of these labels must be in a task, and no other may be.
 
     Raises:
-        InputError: naming file and row: wrong columns, an empty cell, a task whose rows are apart, a label
-            listed twice, unknown, or left out.
+        InputError: naming file and row: wrong columns, an empty cell, hidden characters, a task whose rows
+            are apart, a label listed twice, unknown, or left out.
     """
     path = Path(path)
     tasks: dict[str, list[str]] = {}
@@ -58,6 +58,8 @@ def read_tasks(path: Path, class_order: Sequence[str] | None = None) -> Tasks:
     previous = None
     for row, cells in read_table(path, TASK_COLUMNS):
         task, label = (cells[column] for column in TASK_COLUMNS)
+        refuse_hidden(f"{path} row {row}", "task", task)
+        refuse_hidden(f"{path} row {row}", "label", label)
         if not task or not label:
             raise InputError(f"{path} row {row}: both task and label have to be given")
         if label in where:

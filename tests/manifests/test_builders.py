@@ -69,6 +69,8 @@ def test_ave_videos_that_contradict_themselves_are_left_out_and_said(tmp_path):
         ("Church bell&abc\n", "row 1 has 2 cells, not Category&VideoID&Quality&StartTime&EndTime"),
         ("Church bell&../abc&good&0&1\n", "row 1: '../abc' is not a plain name"),
         ("&abc&good&0&1\n", "row 1 has no label"),
+        ("Church\x1b bell&abc&good&0&1\n", "row 1: label 'Church\\u001b bell' has the hidden character \\u001b in it"),
+        ("Truck&ab\u202ec&good&0&1\n", "row 1: id 'ab\\u202ec' has the hidden character \\u202e in it"),
     ],
 )
 def test_ave_rows_of_another_kind_are_named(tmp_path, text, words):

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
-from avcil.errors import InputError
-from avcil.manifests import Clip, Manifest, gaps, read_class_order, read_manifest, write_manifest
+from avcil.errors import InputError, hidden_in
+from avcil.manifests import Clip, Manifest, gaps, is_plain_name, read_class_order, read_manifest, write_manifest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 CLASSES = "class_index,label\n0,dog\n1,cat\n"
 CLIPS = "video_id,label,split\n-a_1,cat,train\nb.2,dog,train\nc,cat,val\nd,dog,test\n"
@@ -89,6 +91,16 @@ def test_a_path_of_ones_own(tmp_path):
         ("e,cat", "row 6 has 2 cells where the header has 3"),
         ("e,dog, big,train", "row 6 has 4 cells where the header has 3: a label with a comma in it needs quotes"),
         ('e,"cat,train', "row 6 is not a row of a table"),
+        ("e,c\x1b]0;x\x07at,train", "row 6: label 'c\\u001b]0;x\\u0007at' has the hidden character \\u001b in it"),
+        ("e,ca\tt,train", "row 6: label 'ca\\u0009t' has the hidden character \\u0009 in it: take it out"),
+        ("e,\x7fcat,train", "hidden character \\u007f"),
+        ("e,cat\x9b2J,train", "hidden character \\u009b"),
+        ("e,\u202etac,train", "hidden character \\u202e"),
+        ("e,ca\u200bt,train", "row 6: label 'ca\\u200bt' has the hidden character \\u200b"),
+        ("e,ca\u200dt,train", "hidden character \\u200d"),
+        ("e\x1bc,cat,train", "row 6: id 'e\\u001bc' has the hidden character \\u001b in it: take it out"),
+        ("e\u3164,cat,train", "row 6: id 'e\\u3164' has the hidden character"),
+        ("\ufeffe,cat,train", "row 6: id '\\ufeffe' has the hidden character"),
     ],
 )
 def test_a_bad_row_is_named_with_its_file(tmp_path, row, words):
@@ -96,6 +108,86 @@ def test_a_bad_row_is_named_with_its_file(tmp_path, row, words):
     message = refusal(clips, classes)
     assert words in message
     assert message.startswith(f"{clips} row 6")
+
+
+@pytest.mark.parametrize("separator", [";", "\t", " ; ", "\t "])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_semicolons_and_tabs_stand_between_cells_where_the_header_shows_it(tmp_path, separator, ending, mark):
+    plain = read_manifest(*files(tmp_path))
+    clips, classes = (
+        mark + text.replace(",", separator).replace("\n", ending) for text in (CLIPS, CLASSES.replace("dog", '"dog"'))
+    )
+    assert read_manifest(*files(tmp_path, clips, classes)) == plain
+
+
+def test_the_separator_is_the_one_that_gives_the_columns(tmp_path):
+    clips, _ = files(tmp_path, '"video_id";"label";"split"\na;"horse; brown, big";train\nb;cat, small;train\n')
+    assert read_manifest(clips).class_order == ("horse; brown, big", "cat, small")
+    clips, _ = files(tmp_path, "video_id,label,split\na,horse; brown,train\nb,cow\t,train\n")
+    assert read_manifest(clips).class_order == ("horse; brown", "cow")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("video_id;label;spilt\na;cat;train\n", "row 1: unknown column 'spilt': did you mean 'split'?"),
+        (
+            "video_id;label;split\na;cat; big;train\n",
+            "row 2 has 4 cells where the header has 3: a label with a semicolon",
+        ),
+        ("video_id\tlabel\tsplit\na\tcat\ttrain\tx\n", "a label with a tab in it needs quotes around it"),
+        ("video_id;label;split\na,cat,train\n", "row 2 has 1 cells where the header has 3"),
+        (
+            "video_id|label|split\na|cat|train\n",
+            "row 1 is one cell, 'video_id|label|split': it has to name the columns",
+        ),
+        ("video_id label split\na cat train\n", "with commas, semicolons or tabs between them"),
+    ],
+)
+def test_other_separators_are_said(tmp_path, text, words):
+    assert words in refusal(files(tmp_path, text)[0])
+
+
+def test_cells_of_several_lines(tmp_path):
+    """A label with line breaks stands as it is, and rows are counted in lines of the file."""
+    clips, _ = files(tmp_path, 'video_id,label,split\na,"two\r\nlines\nthree",train\nb,"x",nowhere\n')
+    assert f"{clips} row 5: unknown split 'nowhere'" in refusal(clips)
+    clips, _ = files(tmp_path, 'video_id,label,split\na,"two\r\nlines\nthree",train\n')
+    assert read_manifest(clips).class_order == ("two\nlines\nthree",)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.binary(max_size=200) | st.text(st.sampled_from('abc,;\t\n\r" \ufeff\x00\x1bvideo_idlabelsplit'), max_size=200)
+)
+def test_whatever_the_bytes_a_table_is_read_or_refused_in_one_line(tmp_path_factory, content):
+    clips = tmp_path_factory.getbasetemp() / "fuzzed.csv"
+    head = "video_id,label,split\na,b,train\n"
+    for begin in ("", head):
+        clips.write_bytes(begin.encode() + (content.encode() if isinstance(content, str) else content))
+        try:
+            manifest = read_manifest(clips)
+        except InputError:
+            continue
+        assert all(is_plain_name(clip.id) and clip.label for clip in manifest.clips)
+
+
+LABELS = (
+    st.text(st.characters(codec="utf-8"), min_size=1).map(str.strip).filter(lambda text: text and not hidden_in(text))
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(LABELS, min_size=1, max_size=5, unique=True), st.sampled_from([None, "a b.mp4", "=x.mp4"]))
+@example(["=cmd|' /C calc'!A0", "@SUM(1+1)", "+1", "-2.5", "NA", "1e5", "007"], "-x.mp4")
+def test_every_label_comes_back_as_it_was(tmp_path_factory, labels, path):
+    """Those also that a spreadsheet would take for a formula: these tables are for programs."""
+    folder = tmp_path_factory.getbasetemp()
+    clips = [Clip(f"-{number}.5", label, "train", path) for number, label in enumerate(labels)]
+    manifest = Manifest("out", (*clips, Clip("-2.50", labels[0], "test")), tuple(labels))
+    write_manifest(manifest, folder / "out.csv", folder / "out.classes.csv")
+    assert read_manifest(folder / "out.csv", folder / "out.classes.csv") == manifest
 
 
 def test_rows_are_counted_as_an_editor_counts_lines(tmp_path):
@@ -145,6 +237,7 @@ def test_absent_files_and_folders_are_said(tmp_path):
         ("class_index,label\n1,dog\n", "row 2: class_index is '1' where 0 comes next"),
         ("class_index,label\n0,dog\n1,dog\n", "row 3: label 'dog' is listed twice, first in row 2"),
         ("class_index,label\n0,\n", "row 2: class 0 has no label"),
+        ("class_index,label\n0,d\x1bog\n", "row 2: label 'd\\u001bog' has the hidden character \\u001b in it"),
         ("class_index,label\nzero,dog\n", "row 2: class_index is 'zero' where 0 comes next"),
         ("class_index,name\n0,dog\n", "row 1: unknown column 'name'"),
     ],
