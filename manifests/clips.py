@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 Split = Literal["train", "val", "test"]
@@ -17,7 +18,7 @@ PLAIN_NAME_IN_WORDS = "letters, digits, '_', '-' and '.', not beginning with a '
 LONGEST_NAME = 200  # bytes; file systems allow 255 with suffixes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """A piece of video that has one label."""
 
@@ -28,7 +29,9 @@ class Clip:
     split: Split
     """What it is for."""
     path: str | None = None
-    """Its file, absolute or relative to the directory of videos; None to find it by its id."""
+    """Its file in the directory of videos, absolute or relative to it; None to find it by its id."""
+    row: int | None = field(default=None, compare=False, repr=False)
+    """Its line in the manifest's table, for messages; no part of what the clip is."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,16 @@ class Manifest:
     """In the order of the table."""
     class_order: tuple[str, ...]
     """Every class once, in the order in which they are learnt."""
+    table: Path | None = field(default=None, compare=False)
+    """The file that it was read from, for messages."""
 
     def of_split(self, split: Split) -> tuple[Clip, ...]:
         """The clips of one split, in order."""
         return tuple(clip for clip in self.clips if clip.split == split)
+
+    def where(self, clip: Clip) -> str:
+        """The place of a clip in messages: "clips.csv row 7", or its id where nothing was read."""
+        return f"clip '{clip.id}' of {self.name}" if self.table is None else f"{self.table} row {clip.row}"
 
 
 def is_plain_name(text: str) -> bool:

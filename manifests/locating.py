@@ -3,11 +3,11 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, shown
 from .clips import Clip, Manifest
 from .reading import CLIP_COLUMNS
 from .tables import write_table
@@ -66,19 +66,20 @@ class Located:
 def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = NAMED_BY_ID) -> Located:
     """Find the file of every clip under `directory`, looking through the tree once.
 
-    A clip with a `path` of its own is looked for there and nowhere else. Among several files of one clip the
-    habit named first wins, then the one whose path comes first in the alphabet, so that the choice is the
-    same everywhere.
+    A clip with a `path` of its own is looked for there and nowhere else, and only inside the directory: a list may come
+    from a stranger. Links that lie in the directory are its owner's and are followed. Among several files
+    of one clip the habit named first wins, then the one whose path comes first in the alphabet, so that the choice is
+    the same everywhere.
 
     Raises:
-        InputError: the directory does not exist.
+        InputError: the directory does not exist or cannot be read, or a clip's own path leads out of it.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"there is no directory {directory} to look for videos in")
     by_id: dict[str, list[tuple[int, Path]]] = {}
     if any(clip.path is None for clip in manifest.clips):
-        for path in _video_files(directory):
+        for path in _readable(directory):
             for rank, habit in enumerate(file_names):
                 clip_id = habit.id_of(path.stem)
                 if clip_id is not None:
@@ -88,7 +89,8 @@ def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = N
     missing: list[Clip] = []
     for clip in manifest.clips:
         if clip.path is not None:
-            candidates = [path] if (path := directory / clip.path).is_file() else []
+            path = _path_of(clip, manifest, directory)
+            candidates = [path] if _holds(path.is_file) else []
         else:
             candidates = [path for _, path in sorted(by_id.get(clip.id, ()))]
         if not candidates:
@@ -96,6 +98,39 @@ def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = N
             continue
         found[clip.id] = candidates[0]
     return Located(found, tuple(missing))
+
+
+def _path_of(clip: Clip, manifest: Manifest, directory: Path) -> Path:
+    """The path that a clip's row names, without "..", which behind a link would lead elsewhere than it reads."""
+    path = Path(os.path.normpath(clip.path or ""))
+    inside = [Path(os.path.normpath(directory.absolute())), directory.resolve()]
+    if path.is_absolute() and not any(path.is_relative_to(folder) for folder in inside):
+        raise InputError(
+            f"{manifest.where(clip)}: the path '{shown(clip.path)}' is outside of {directory}: "
+            "give a folder that holds all videos as --videos"
+        )
+    if path.parts[:1] == ("..",):
+        raise InputError(
+            f"{manifest.where(clip)}: the path '{shown(clip.path)}' leads out of the folder of videos: "
+            "give a folder above as --videos, and paths from there"
+        )
+    return directory / path
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """The answer of `is_file` or `is_dir`; no, where the name is too long, or links lead in a circle or to nowhere."""
+    try:
+        return question()
+    except (OSError, ValueError):
+        return False
+
+
+def _readable(directory: Path) -> list[Path]:
+    try:
+        return list(_video_files(directory))
+    except OSError as error:
+        where = shown(error.filename)
+        raise InputError(f"{where} cannot be read ({error.strerror}): its videos would count as missing") from error
 
 
 def _video_files(directory: Path) -> Iterator[Path]:
@@ -115,7 +150,7 @@ def _video_files(directory: Path) -> Iterator[Path]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if _holds(entry.is_dir):
                     waiting.append(entry.path)
-                elif Path(entry.name).suffix.lower() in CONTAINERS and entry.is_file():
+                elif Path(entry.name).suffix.lower() in CONTAINERS and _holds(entry.is_file):
                     yield Path(entry.path)

@@ -39,7 +39,8 @@ def read_manifest(clips: Path, classes: Path | None = None, name: str | None = N
             raise InputError(f"{clips} row {row}: clip '{clip.id}' is listed twice, first in row {first}")
         table[clip.id] = row, clip
     listed = tuple(clip for _, clip in table.values())
-    manifest = Manifest(name or clips.stem, listed, order or tuple(dict.fromkeys(clip.label for clip in listed)))
+    order = order or tuple(dict.fromkeys(clip.label for clip in listed))
+    manifest = Manifest(name or clips.stem, listed, order, table=clips)
     _refuse_classes_without_training_clips(manifest, clips, classes)
     return manifest
 
@@ -54,7 +55,7 @@ def _clip(path: Path, row: int, cells: dict[str, str], order: tuple[str, ...] | 
         raise InputError(f"{path} row {row}: clip '{clip_id}' has no label")
     if order is not None and label not in order:
         raise InputError(f"{path} row {row}: {unknown('label', label, order)} (the classes are those of {classes})")
-    return Clip(clip_id, label, split_named(split, path, row), cells.get(PATH_COLUMN) or None)
+    return Clip(clip_id, label, split_named(split, path, row), cells.get(PATH_COLUMN) or None, row)
 
 
 def split_named(text: str, path: Path, row: int) -> Split:

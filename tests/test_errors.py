@@ -49,8 +49,9 @@ def test_only_input_errors_become_one_line(error: Exception, status: int):
 )
 def test_what_a_terminal_would_act_on_or_hide_is_shown_by_its_number(text: str, line: str):
     assert shown(text) == line
-    assert (hidden_in(text) is None) == (text == line)
-    assert hidden_in(text) is None or hidden_in(text) in line
+    hidden = hidden_in(text)
+    assert (hidden is None) == (text == line)
+    assert hidden is None or hidden in line
 
 
 def test_hidden_characters_are_named_one_by_one():

@@ -1,9 +1,10 @@
 import csv
+import os
 from pathlib import Path
 
 import pytest
 from avcil.errors import InputError
-from avcil.manifests import Clip, Manifest, NamingHabit, locate_videos, published
+from avcil.manifests import Clip, Manifest, NamingHabit, locate_videos, published, read_manifest
 
 AVE, KINETICS, VGGSOUND = (published(name).file_names for name in ("ave", "kinetics-sounds", "vggsound100"))
 
@@ -87,21 +88,77 @@ def test_links_are_followed_and_loops_end(tmp_path):
     (videos / "loop").symlink_to(videos, target_is_directory=True)
     (videos / "y.mp4").symlink_to(path)
     (videos / "broken.mp4").symlink_to(tmp_path / "nothing")
-    located = locate_videos(manifest("x", "y", "broken"), videos)
+    (videos / "itself.mp4").symlink_to(videos / "itself.mp4")
+    (videos / "itself").symlink_to(videos / "itself")
+    located = locate_videos(manifest("x", "y", "broken", "itself"), videos)
     assert located.found == {"x": videos / "link/x.mp4", "y": videos / "y.mp4"}
 
 
 def test_a_path_of_ones_own_is_relative_to_the_videos_or_absolute(tmp_path):
-    inside, outside = touch(tmp_path, "videos/some where/1.xyz", "outside.bin")
+    inside, other = touch(tmp_path, "videos/some where/1.xyz", "videos/deep/2.bin")
     touch(tmp_path, "videos/b.mp4")
+    (tmp_path / "link").symlink_to(tmp_path / "videos", target_is_directory=True)
     clips = (
-        Clip("a", "dog", "train", "some where/1.xyz"),
+        Clip("a", "dog", "train", "deep/../some where/./1.xyz"),
         Clip("b", "dog", "train", "not there.mp4"),  # its id's file does not stand in for it
-        Clip("c", "dog", "train", str(outside)),
+        Clip("c", "dog", "train", str(other)),
+        Clip("d", "dog", "train", "x" * 5000),
+        Clip("e", "dog", "train", "a\0b"),
     )
     located = locate_videos(Manifest("m", clips, ("dog",)), tmp_path / "videos")
-    assert located.found == {"a": inside, "c": outside}
-    assert [clip.id for clip in located.missing] == ["b"]
+    assert located.found == {"a": inside, "c": other}
+    assert [clip.id for clip in located.missing] == ["b", "d", "e"]
+    by_link = locate_videos(Manifest("m", clips, ("dog",)), tmp_path / "link")
+    assert by_link.found == {"a": tmp_path / "link/some where/1.xyz", "c": other}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("../outside.mp4", "leads out of the folder of videos: give a folder above as --videos, and paths from there"),
+        ("deep/../../outside.mp4", "leads out of the folder of videos"),
+        ("..", "leads out of the folder of videos"),
+        ("{root}/outside.mp4", "is outside of {root}/videos: give a folder that holds all videos as --videos"),
+        ("{root}/videos/../outside.mp4", "is outside of {root}/videos"),
+        ("{root}/videos2/a.mp4", "is outside of {root}/videos"),
+        ("/etc/passwd", "is outside of {root}/videos"),
+        ("/\x1b[2J", "the path '/\\u001b[2J' is outside"),
+    ],
+)
+def test_a_list_does_not_lead_out_of_the_folder_of_videos(tmp_path, path, words):
+    touch(tmp_path, "outside.mp4", "videos/deep/x.mp4", "videos2/a.mp4")
+    path, words = path.format(root=tmp_path), words.format(root=tmp_path)
+    (tmp_path / "mine.csv").write_text(f"video_id,label,split,path\na,dog,train,\n\nb,dog,train,{path}\n")
+    with pytest.raises(InputError) as error:
+        locate_videos(read_manifest(tmp_path / "mine.csv"), tmp_path / "videos")
+    assert str(error.value).startswith(f"{tmp_path / 'mine.csv'} row 4: the path '")
+    assert words in str(error.value)
+
+
+def test_a_path_is_taken_as_it_reads_where_a_link_would_bend_it(tmp_path):
+    """To the system "link/../x.mp4" is beside the folder that the link leads to."""
+    touch(tmp_path, "elsewhere/x.mp4", "elsewhere/deep/y.mp4")
+    (inside,) = touch(tmp_path, "videos/x.mp4")
+    (tmp_path / "videos/link").symlink_to(tmp_path / "elsewhere/deep", target_is_directory=True)
+    clips = (Clip("a", "dog", "train", "link/../x.mp4"), Clip("b", "dog", "train", "link/y.mp4"))
+    located = locate_videos(Manifest("m", clips, ("dog",)), tmp_path / "videos")
+    assert located.found == {"a": inside, "b": tmp_path / "videos/link/y.mp4"}
+
+
+def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
+    touch(tmp_path, "shut/x.mp4")
+    scan = os.scandir
+
+    def refuse(folder):
+        if folder.endswith("shut"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(
+        InputError, match=r"shut cannot be read \(Permission denied\): its videos would count as missing"
+    ):
+        locate_videos(manifest("x"), tmp_path)
 
 
 def test_what_is_missing_is_counted_by_class_and_written_down(tmp_path):
