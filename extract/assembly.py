@@ -10,9 +10,10 @@ import torch
 
 from ..cache import Fingerprint, scan
 from ..devices import PRECISIONS, Precision, choose_device, fastest_precision
-from ..manifests import Located, Manifest
+from ..manifests import Choice, Located, Manifest
 from ..threads import usable_cores
 from ..wording import RANDOM_WEIGHTS
+from .choices import settled
 from .clips import benchmark_of, in_words, locate
 from .config import ExtractionConfig
 from .encoders import load_audio_encoder, load_visual_encoder
@@ -33,6 +34,8 @@ class Setup:
     located: Located
     found: Mapping[str, Path]
     """Files of the clips of this run, by id: of those that have one, the first `limit`."""
+    several: Mapping[str, Choice]
+    """Of these, the clips that have several files, by id."""
     encoders: Encoders
     preparation: ClipPreparation
     pace: Pace
@@ -46,6 +49,7 @@ class Setup:
             have=have,
             quarantined=() if self.config.retry_quarantined else quarantined,
             shard_size=self.config.shard_size,
+            several=self.several,
         )
 
     def notes(self) -> dict[str, Any]:
@@ -63,8 +67,8 @@ def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
     """Find the clips and load the encoders; `say` gets a line about each.
 
     Raises:
-        InputError: something is wrong with the list of clips, or not one has a file; no such device or encoder, or
-            weights that do not fit.
+        InputError: something is wrong with the list of clips, or not one has a file; a clip has two different files;
+            no such device or encoder, or weights that do not fit.
     """
     benchmark = benchmark_of(config)
     located = locate(benchmark, config.videos)
@@ -73,16 +77,22 @@ def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
     for line in describe(encoders, precision):
         say(line)
     how = recipe(config.recipe, benchmark.released_frame_rate)
+    preparation = ClipPreparation.of(how, encoders.visual.preparation, encoders.audio.preparation, config.missing_audio)
+    pace = pace_of(config, encoders.device)
+    found = dict(list(located.found.items())[: config.limit])
+    several = {clip: choice for clip, choice in located.several.items() if clip in found}
+    disputed = sum(choice.disputed for choice in several.values())
+    if disputed:
+        say(f"{disputed} clips with different files of one name: looking which of these can be decoded")
     return Setup(
         config=config,
         manifest=benchmark.manifest,
         located=located,
-        found=dict(list(located.found.items())[: config.limit]),
+        found=found,
+        several=settled(several, benchmark.manifest, preparation, workers=pace.workers, timeout=pace.clip_timeout),
         encoders=encoders,
-        preparation=ClipPreparation.of(
-            how, encoders.visual.preparation, encoders.audio.preparation, config.missing_audio
-        ),
-        pace=pace_of(config, encoders.device),
+        preparation=preparation,
+        pace=pace,
         fingerprint=fingerprint(encoders, how, config.store),
     )
 

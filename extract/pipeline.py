@@ -6,8 +6,9 @@ and M mel bins of the fbank, L time slices, S tokens, D channels.
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -75,6 +76,7 @@ def extract(
     pace: Pace,
     *,
     on_done: Callable[[int, int], None] = lambda encoded, quarantined: None,
+    on_read: Callable[[Mapping[str, Path]], None] = lambda files: None,
     reader: str = READER,
 ) -> Tally:
     """Make the shards of `plans`.
@@ -89,6 +91,7 @@ def extract(
         preparation: of a clip.
         pace: workers, batch size, deadline.
         on_done: called with how many more clips were encoded and quarantined.
+        on_read: called before a shard is finished, with the file that each of its clips was read from, by id.
         reader: the decoding function in the worker processes, as "module:function".
 
     Raises:
@@ -121,18 +124,21 @@ def extract(
             sink.begin(plan)
             rows: list[int] = []
             clips: list[PreparedClip] = []
+            files: dict[str, Path] = {}
             for row, outcome in enumerate(itertools.islice(outcomes, len(plan.jobs))):
                 if outcome.clip is None:
                     sink.quarantine(outcome.job.id, outcome.reason, outcome.words)
                     on_done(0, 1)
                     continue
                 tally.second_choice += outcome.decoder != pool.decoders[0]
+                files[outcome.job.id] = outcome.job.path
                 rows.append(row)
                 clips.append(outcome.clip)
                 if len(clips) == pace.batch_size:
                     hand_over(rows, clips)
             if clips:
                 hand_over(rows, clips)
+            on_read(files)
             sink.end()
     tally.encoded, tally.quarantined = sink.written, sink.quarantined
     tally.encoder_seconds = encode.seconds()

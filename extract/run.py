@@ -13,6 +13,7 @@ from ..manifests import Located, Manifest
 from ..versions import versions
 from ..wording import RANDOM_WEIGHTS, duration
 from .assembly import LIBRARIES, assemble
+from .choices import CHOICES, ChoicesFile
 from .clips import in_words
 from .config import ExtractionConfig
 from .pipeline import Tally, extract
@@ -33,6 +34,8 @@ class Summary:
     """Clips of this run that were in the cache before."""
     left_alone: int
     """Clips quarantined by an earlier run and not tried again."""
+    several: int
+    """Clips of this run that more than one file could be."""
     tally: Tally
     random_weights: bool
 
@@ -50,6 +53,8 @@ class Summary:
             lines.append(f"quarantined: {len(tally.quarantined)} ({reasons}; words in {cache / 'quarantine.json'})")
         if self.left_alone:
             lines.append(f"quarantined before and left alone: {self.left_alone} (--retry-quarantined tries them again)")
+        if self.several:
+            lines.append(f"more than one file: {self.several} (which was read stands in {cache / CHOICES})")
         if tally.second_choice:
             lines.append(f"read by the second decoder: {tally.second_choice}")
         if tally.encoded or tally.quarantined:
@@ -84,6 +89,7 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
         for line in writer.cleared:
             say(line)
         setup.located.write_missing(config.cache / MISSING)
+        choices = ChoicesFile(config.cache / CHOICES, setup.several)
         plans = setup.shards(writer.have, writer.quarantined)
         had = sum(clip in writer.have for clip in setup.found)
         to_do = clips_of(plans)
@@ -98,6 +104,7 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
                     setup.preparation,
                     pace,
                     on_done=lambda encoded, quarantined: progress.step(encoded=encoded, quarantined=quarantined),
+                    on_read=choices.note,
                 )
         summary = Summary(
             manifest=setup.manifest,
@@ -105,6 +112,7 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
             cache=config.cache,
             had=had,
             left_alone=len(setup.found) - had - to_do,
+            several=len(setup.several),
             tally=tally,
             random_weights=fingerprint.random_weights,
         )

@@ -4,9 +4,12 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from ..manifests import Clip
+from ..manifests import Choice, Clip
 from .decoding.workers import Job
+
+NO_CHOICES: Mapping[str, Choice] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ def shard_plans(
     have: Collection[str],
     quarantined: Collection[str],
     shard_size: int,
+    several: Mapping[str, Choice] = NO_CHOICES,
 ) -> list[ShardPlan]:
     """Group what is left to do by position in the manifest.
 
@@ -39,12 +43,17 @@ def shard_plans(
         have: ids in the cache.
         quarantined: ids to leave alone.
         shard_size: clips a group.
+        several: clips with several files, of which `found` has the first.
     """
     plans = []
     for group, start in enumerate(range(0, len(clips), shard_size)):
         lacking = [clip.id for clip in clips[start : start + shard_size] if clip.id in found and clip.id not in have]
-        jobs = tuple(Job(clip, found[clip]) for clip in lacking if clip not in quarantined)
+        jobs = tuple(_job(clip, found[clip], several.get(clip)) for clip in lacking if clip not in quarantined)
         if jobs:
             digest = hashlib.sha256("\n".join(lacking).encode()).hexdigest()
             plans.append(ShardPlan(f"shard-{group:05d}-{digest[:8]}", jobs))
     return plans
+
+
+def _job(clip: str, path: Path, choice: Choice | None) -> Job:
+    return Job(clip, path) if choice is None else Job(clip, choice.files[0], choice.files[1:])

@@ -13,7 +13,7 @@ from typing import Self
 from torch import Tensor
 
 from ..cache import CacheWriter, NotStorable, ShardWriter
-from ..errors import InputError
+from ..errors import InputError, shown
 from .decoding.faults import NOT_FINITE
 from .selection import ShardPlan
 
@@ -155,5 +155,5 @@ class ShardSink:
                         self.written += 1
 
     def _quarantine(self, clip: _Quarantined) -> None:
-        self._writer.quarantine(clip.id, clip.reason, clip.words)
+        self._writer.quarantine(clip.id, clip.reason, shown(clip.words))  # a file's name may be no text
         self.quarantined[clip.id] = clip.reason

@@ -2,6 +2,7 @@
 
 from .benchmark import Benchmark, published, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound
+from .choosing import Choice
 from .clips import SPLITS, Clip, Manifest, Split, gaps, is_plain_name
 from .description import Modality
 from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos
@@ -14,6 +15,7 @@ __all__ = [
     "SPLITS",
     "Benchmark",
     "Built",
+    "Choice",
     "Clip",
     "FileNames",
     "Located",

@@ -4,10 +4,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputError, shown
+from .choosing import Choice, choose, folder_name
 from .clips import Clip, Manifest
 from .reading import CLIP_COLUMNS
 from .tables import write_table
@@ -51,6 +52,8 @@ class Located:
     """By clip id, in the order of the manifest."""
     missing: tuple[Clip, ...]
     """Clips without a file, in the order of the manifest."""
+    several: Mapping[str, Choice] = field(default_factory=dict)
+    """By clip id, those with more than one file, copies not counted; `found` has the first of each choice."""
 
     @property
     def missing_by_class(self) -> dict[str, int]:
@@ -67,9 +70,8 @@ def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = N
     """Find the file of every clip under `directory`, looking through the tree once.
 
     A clip with a `path` of its own is looked for there and nowhere else, and only inside the directory: a list may come
-    from a stranger. Links that lie in the directory are its owner's and are followed. Among several files
-    of one clip the habit named first wins, then the one whose path comes first in the alphabet, so that the choice is
-    the same everywhere.
+    from a stranger. Links that lie in the directory are its owner's and are followed. What is done with several files
+    of one clip is told in `choosing`.
 
     Raises:
         InputError: the directory does not exist or cannot be read, or a clip's own path leads out of it.
@@ -87,17 +89,24 @@ def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = N
                     break
     found: dict[str, Path] = {}
     missing: list[Clip] = []
+    several: dict[str, Choice] = {}
+    classes = frozenset(map(folder_name, manifest.class_order))
     for clip in manifest.clips:
         if clip.path is not None:
             path = _path_of(clip, manifest, directory)
-            candidates = [path] if _holds(path.is_file) else []
+            candidates = [(0, path)] if _holds(path.is_file) else []
         else:
-            candidates = [path for _, path in sorted(by_id.get(clip.id, ()))]
+            candidates = by_id.get(clip.id, [])
         if not candidates:
             missing.append(clip)
             continue
-        found[clip.id] = candidates[0]
-    return Located(found, tuple(missing))
+        found[clip.id] = candidates[0][1]
+        if len(candidates) > 1:
+            choice = choose(candidates, clip, directory, classes)
+            found[clip.id] = choice.files[0]
+            if len(choice.files) + len(choice.passed_over) > 1:
+                several[clip.id] = choice
+    return Located(found, tuple(missing), several)
 
 
 def _path_of(clip: Clip, manifest: Manifest, directory: Path) -> Path:

@@ -42,6 +42,8 @@ class Job:
 
     id: str
     path: Path
+    others: tuple[Path, ...] = ()
+    """Files to try in turn where the one at `path` cannot be decoded."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Outcome:
     """What became of a job: a clip, or a reason and the decoders' words."""
 
     job: Job
+    """Its `path` is the file that was read."""
     clip: PreparedClip | None = None
     decoder: str = ""
     """Which one succeeded."""
@@ -261,11 +264,24 @@ class DecodingPool:
         """
         pending: deque[concurrent.futures.Future[Outcome]] = deque()
         for job in jobs:
-            pending.append(self._threads.submit(self._read, job))
+            pending.append(self._threads.submit(self._read_first, job))
             if len(pending) >= max(ahead, 1):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+    def _read_first(self, job: Job) -> Outcome:
+        """One clip from the first of its files that can be decoded; where none can, what was said of each."""
+        refused = []
+        for path in (job.path, *job.others):
+            outcome = self._read(dataclasses.replace(job, path=path))
+            if outcome.clip is not None:
+                return outcome
+            refused.append(outcome)
+        if len(refused) == 1:
+            return refused[0]
+        words = "; ".join(f"{outcome.job.path}: {outcome.words}" for outcome in refused)
+        return dataclasses.replace(refused[0], words=words)
 
     def _read(self, job: Job) -> Outcome:
         """One clip by the first decoder, and once more by the next if there is one."""

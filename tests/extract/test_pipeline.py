@@ -82,7 +82,7 @@ def work(tmp_path, monkeypatch):
     (tmp_path / "numbered_reader.py").write_text(READER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
-    def run(name, kind="plain", *, workers=1, batch_size=4, shard_size=8, clips=20, visual=None, retry=False):
+    def run(name, kind="plain", *, workers=1, batch_size=4, shard_size=8, clips=20, visual=None, retry=False, **more):
         listed = [Clip(str(i), "x", "train") for i in range(clips)]
         found = {clip.id: Path(f"{kind}/{clip.id}.mp4") for clip in listed}
         encoders = Encoders(visual or TinyVisual(), TinyAudio(), torch.device("cpu"))
@@ -90,7 +90,7 @@ def work(tmp_path, monkeypatch):
             quarantined = frozenset() if retry else frozenset(writer.quarantined)
             plans = shard_plans(listed, found, have=writer.have, quarantined=quarantined, shard_size=shard_size)
             return extract(
-                plans, writer, encoders, PLAN, Pace(workers, batch_size, 30.0), reader="numbered_reader:read"
+                plans, writer, encoders, PLAN, Pace(workers, batch_size, 30.0), reader="numbered_reader:read", **more
             )
 
     return run
@@ -135,6 +135,21 @@ def test_faulty_clips_are_quarantined_and_the_others_encoded(work, tmp_path):
     assert "status 1" in quarantined["4"]["words"]
     decord_is_first = decoders_for(PLAN.recipe)[0] == "decord"
     assert tally.second_choice == (sum(i % 7 == 5 for i in range(20)) if decord_is_first else 0)
+
+
+def test_what_was_read_is_told_before_the_shard_is_finished(work, tmp_path):
+    """So that whoever writes it down has done so for every clip in the cache, whenever the run is killed."""
+    told: list[tuple[int, dict[str, Path]]] = []
+
+    def on_read(files):
+        told.append((len(list((tmp_path / "cache/shards").glob("*.json"))), dict(files)))
+
+    work("cache", "faulty", on_read=on_read)
+    assert [list(map(int, files)) for _, files in told] == [
+        [i for i in group if i % 7 not in (2, 4)] for group in (range(8), range(8, 16), range(16, 20))
+    ]
+    assert all(finished <= number for number, (finished, _) in enumerate(told))
+    assert told[0][1]["1"] == Path("faulty/1.mp4")
 
 
 def test_batches_hold_consecutive_decodable_clips_of_one_shard(work):

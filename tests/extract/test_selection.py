@@ -3,8 +3,9 @@
 import hashlib
 from pathlib import Path
 
+from avcil.extract.decoding.workers import Job
 from avcil.extract.selection import shard_plans
-from avcil.manifests import Clip
+from avcil.manifests import Choice, Clip
 
 CLIPS = [Clip(name, "x", "train") for name in "abcdefgh"]
 FOUND = {name: Path(f"{name}.mp4") for name in "abcdefgh" if name != "e"}
@@ -43,6 +44,20 @@ def test_a_clip_tried_again_later_gets_a_shard_of_another_name():
     [again, *_] = plans(have="ac")
     assert ids([again]) == ["b"]
     assert again.name != plans()[0].name
+
+
+def test_the_jobs_of_clips_with_several_files_have_them_all_in_order():
+    files = tuple(Path(f"{folder}/b.mp4") for folder in ("dog", "one", "two"))
+    [first, *_] = shard_plans(
+        CLIPS,
+        FOUND,
+        have=(),
+        quarantined=(),
+        shard_size=3,
+        several={"b": Choice(files, passed_over=(Path("cat/b.mp4"),))},
+    )
+    assert first.jobs == (Job("a", Path("a.mp4")), Job("b", files[0], files[1:]), Job("c", Path("c.mp4")))
+    assert first.name == plans()[0].name
 
 
 def test_a_group_of_quarantined_clips_is_no_shard():

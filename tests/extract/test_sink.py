@@ -1,11 +1,12 @@
 """The writing thread: finished shards or nothing, and failures that reach the run."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 import torch
-from avcil.cache import CacheWriter, FeatureCache, Fingerprint
+from avcil.cache import CacheWriter, FeatureCache, Fingerprint, read_quarantine
 from avcil.errors import InputError
 from avcil.extract.decoding.workers import Job
 from avcil.extract.selection import ShardPlan
@@ -52,6 +53,15 @@ def test_batches_land_in_their_rows_after_they_have_arrived(writer):
     torch.testing.assert_close(read.audio, arrived_audio, rtol=0, atol=0)
     assert (sink.written, sink.quarantined) == (2, {"b": "no audio"})
     assert writer.quarantined["b"] == {"reason": "no audio", "words": "none"}
+
+
+def test_words_on_a_file_whose_name_is_no_text_can_be_written(writer):
+    with ShardSink(writer, *SHAPES) as sink:
+        sink.begin(plan("s0", "a"))
+        sink.quarantine("a", "no audio", os.fsdecode(b"invalid data in 'v\xff.mp4'\x1b"))
+        sink.end()
+    words = read_quarantine(writer.directory)["a"]["words"]
+    assert words == "invalid data in 'v\\udcff.mp4'\\u001b"
 
 
 def test_features_that_are_not_finite_are_quarantined(writer):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from avcil.errors import InputError
-from avcil.manifests import Clip, Manifest, NamingHabit, locate_videos, published, read_manifest
+from avcil.manifests import Choice, Clip, Manifest, NamingHabit, locate_videos, published, read_manifest
 
 AVE, KINETICS, VGGSOUND = (published(name).file_names for name in ("ave", "kinetics-sounds", "vggsound100"))
 
@@ -143,6 +143,27 @@ def test_a_path_is_taken_as_it_reads_where_a_link_would_bend_it(tmp_path):
     clips = (Clip("a", "dog", "train", "link/../x.mp4"), Clip("b", "dog", "train", "link/y.mp4"))
     located = locate_videos(Manifest("m", clips, ("dog",)), tmp_path / "videos")
     assert located.found == {"a": inside, "b": tmp_path / "videos/link/y.mp4"}
+
+
+def test_several_files_of_one_clip(tmp_path):
+    for name, content in (
+        ("one/a.mp4", "1"),
+        ("two/a.mp4", "2"),
+        ("dog/b.mp4", "1"),
+        ("b.mp4", "2"),
+        ("one/c.mp4", "1"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    (tmp_path / "two/c.mp4").write_text("1")
+    located = locate_videos(manifest("a", "b", "c", "d"), tmp_path)
+    assert located.found == {
+        clip: tmp_path / path for clip, path in zip("abc", ("one/a.mp4", "dog/b.mp4", "one/c.mp4"), strict=True)
+    }
+    assert located.several == {
+        "a": Choice((tmp_path / "one/a.mp4", tmp_path / "two/a.mp4"), disputed=True),
+        "b": Choice((tmp_path / "dog/b.mp4", tmp_path / "b.mp4")),
+    }
 
 
 def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):

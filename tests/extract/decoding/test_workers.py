@@ -116,6 +116,22 @@ def test_both_decoders_words_are_kept_and_no_audio_is_not_tried_twice(pool):
     assert silent.words == "first: the file has no audio stream"
 
 
+def test_the_other_files_of_a_clip_are_tried_in_turn(pool):
+    jobs = [
+        Job("a", Path("0-refused"), (Path("1-exit"), Path("2-good"), Path("3-good"))),
+        Job("b", Path("4-good"), (Path("5-good"),)),
+        Job("c", Path("6-refused"), (Path("7-silent"),)),
+    ]
+    with pool() as running:
+        first, second, third = running.read_all(jobs, ahead=2)
+    assert (first.job.id, first.job.path) == ("a", Path("2-good"))
+    assert (first.clip.pixels == 2).all()
+    assert (second.job.path, second.clip.pixels[0, 0, 0, 0]) == (Path("4-good"), 4)
+    assert (third.clip, third.reason) == (None, "cannot be decoded")
+    assert third.words.startswith("6-refused: first")
+    assert third.words.endswith("; 7-silent: first: the file has no audio stream")
+
+
 def test_outcomes_come_in_order_whatever_ends_first(pool):
     names = ["good", "exit-by-first", "good", "refused", "good", "good", "segfault", "good"]
     got = outcomes(pool(workers=2), *names, ahead=3)
