@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from ..errors import InputError
-from ..manifests import Benchmark, Located, Manifest, locate_videos, published, published_names, read_manifest
+from ..manifests import Benchmark, Located, Manifest, by_class, locate_videos, published, published_names, read_manifest
 from .config import ClipList
-
-CLASSES_SHOWN = 5
 
 
 def benchmark_of(clips: ClipList) -> Benchmark:
@@ -50,7 +48,4 @@ def in_words(manifest: Manifest, located: Located) -> str:
     line = f"{manifest.name}: {len(located.found)} of {len(manifest.clips)} clips found"
     if not located.missing:
         return line
-    by_class = list(located.missing_by_class.items())
-    shown = ", ".join(f"{label} {count}" for label, count in by_class[:CLASSES_SHOWN])
-    more = f", {len(by_class) - CLASSES_SHOWN} more classes" if len(by_class) > CLASSES_SHOWN else ""
-    return f"{line}, {len(located.missing)} missing ({shown}{more})"
+    return f"{line}, {len(located.missing)} missing ({by_class(located.missing)})"

@@ -93,8 +93,8 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
         say(f"not used, since {kind.name} is solved in one pass: {', '.join(configured.unused)}")
     if data.residence.plan is not None:
         say(f"features: {data.residence.plan}")
-    if data.lost:
-        say(f"not in the cache and left out: {len(data.lost)} clips of the manifest")
+    for line in data.losses():
+        say(line)
     if data.cache.random_weights:
         say(RANDOM_WEIGHTS)
     stop = StopRequest()

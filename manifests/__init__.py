@@ -3,7 +3,7 @@
 from .benchmark import Benchmark, published, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .choosing import Choice
-from .clips import SPLITS, Clip, Manifest, Split, gaps, is_plain_name
+from .clips import SPLITS, Clip, Manifest, Split, by_class, gaps, is_plain_name
 from .description import Modality
 from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos
 from .reading import read_class_order, read_manifest, write_manifest
@@ -27,6 +27,7 @@ __all__ = [
     "build_ave",
     "build_kinetics",
     "build_vggsound",
+    "by_class",
     "clips_seen_in_training",
     "gaps",
     "is_plain_name",

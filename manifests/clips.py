@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -58,6 +59,15 @@ class Manifest:
 def is_plain_name(text: str) -> bool:
     """Whether `text` may be a clip's id."""
     return PLAIN_NAME.fullmatch(text) is not None and len(text.encode("utf-8")) <= LONGEST_NAME
+
+
+def by_class(clips: Iterable[Clip], most: int = 5) -> str:
+    """How many of `clips` each class has, the most first, in words: "dog 3, cat 1, 2 more classes"."""
+    counts = Counter(clip.label for clip in clips).most_common()
+    words = [f"{label} {count}" for label, count in counts[:most]]
+    if more := len(counts[most:]):
+        words.append(f"{more} more class{'es' if more > 1 else ''}")
+    return ", ".join(words)
 
 
 def gaps(manifest: Manifest) -> tuple[str, ...]:

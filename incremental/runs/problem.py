@@ -1,5 +1,6 @@
 """What a run is to learn: clips, tasks and features, loaded once for any number of runs."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,17 @@ import torch
 from ...cache import FeatureCache
 from ...devices import choose_device, dtype_of, fastest_precision
 from ...errors import InputError
-from ...manifests import Clip, Manifest, published, read_manifest, read_tasks, shuffled_class_order, split_into_tasks
+from ...manifests import (
+    SPLITS,
+    Clip,
+    Manifest,
+    by_class,
+    published,
+    read_manifest,
+    read_tasks,
+    shuffled_class_order,
+    split_into_tasks,
+)
 from ..config import Modality, RunConfig
 from ..data.residence import Residence, Visual
 from ..data.tasks import ClipTable
@@ -54,6 +65,22 @@ class Data:
     residence: Residence
     lost: tuple[Clip, ...]
     """Clips of the manifest that the cache does not hold."""
+
+    def losses(self) -> list[str]:
+        """Lines on what the cache lacks: how many clips by split and class, and classes that no figure tests."""
+        if not self.lost:
+            return []
+        clips = self.problem.manifest.clips
+        splits = Counter(clip.split for clip in self.lost)
+        of_splits = ", ".join(f"{splits[split]} {split}" for split in SPLITS if splits[split])
+        count = f"{len(self.lost)} of {len(clips)} clips ({of_splits})"
+        lines = [f"not in the cache and left out: {count}: {by_class(self.lost)}"]
+        lost = set(self.lost)
+        tested = {clip.label for clip in clips if clip.split == "test" and clip not in lost}
+        untested = [clip for clip in self.lost if clip.split == "test" and clip.label not in tested]
+        if untested:
+            lines.append(f"no test clip is left of these classes, which no figure counts: {by_class(untested)}")
+        return lines
 
 
 def tasks_of(config: RunConfig, manifest: Manifest) -> tuple[tuple[str, ...], ...]:

@@ -74,9 +74,21 @@ def test_a_run_says_what_it_does_and_leaves_what_it_promises(
 
 
 def test_clips_left_out_are_said(tmp_path: Path):
-    made = synthetic.make(tmp_path / "data", not_cached=["c00_train_00", "c01_test_00"])
-    said = done(*run_words(made, tmp_path / "out", "fine-tuning"))
-    assert "not in the cache and left out: 2 clips of the manifest" in said
+    """By split and class, and the classes that are learnt but not tested any more; the run goes on."""
+    tests = [f"c{label:02d}_test_{number:02d}" for label in (1, 4) for number in range(3)]
+    made = synthetic.make(tmp_path / "data", not_cached=["c00_train_00", "c00_val_00", *tests, "c03_test_00"])
+    said = done(*run_words(made, tmp_path / "out", "fine-tuning")).splitlines()
+    assert (
+        "not in the cache and left out: 9 of 60 clips (1 train, 1 val, 7 test): "
+        "class 01 3, class 04 3, class 00 2, class 03 1"
+    ) in said
+    assert "no test clip is left of these classes, which no figure counts: class 01 3, class 04 3" in said
+    provenance = json.loads((tmp_path / "out" / "config.json").read_text())["provenance"]
+    assert provenance["clips_missing_from_cache"] == 9
+    one = synthetic.make(tmp_path / "one", not_cached=["c01_test_00"])
+    said = done(*run_words(one, tmp_path / "two", "fine-tuning")).splitlines()
+    assert "not in the cache and left out: 1 of 60 clips (1 test): class 01 1" in said
+    assert not any("no test clip is left" in line for line in said)
 
 
 def test_several_seeds_in_one_table(made: Made, tmp_path: Path):

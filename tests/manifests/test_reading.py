@@ -2,7 +2,16 @@ from pathlib import Path
 
 import pytest
 from avcil.errors import InputError, hidden_in
-from avcil.manifests import Clip, Manifest, gaps, is_plain_name, read_class_order, read_manifest, write_manifest
+from avcil.manifests import (
+    Clip,
+    Manifest,
+    by_class,
+    gaps,
+    is_plain_name,
+    read_class_order,
+    read_manifest,
+    write_manifest,
+)
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -260,6 +269,14 @@ def test_what_is_written_reads_back_the_same(tmp_path, path):
     assert read_manifest(tmp_path / "new/out.csv", tmp_path / "new/out.classes.csv") == manifest
     assert read_class_order(tmp_path / "new/out.classes.csv") == manifest.class_order
     assert sorted(file.name for file in (tmp_path / "new").iterdir()) == ["out.classes.csv", "out.csv"]
+
+
+def test_clips_are_counted_by_class_the_most_first():
+    clips = [Clip(str(number), label, "test") for number, label in enumerate("abbcccdef")]
+    assert by_class(clips) == "c 3, b 2, a 1, d 1, e 1, 1 more class"
+    assert by_class(clips, most=4) == "c 3, b 2, a 1, d 1, 2 more classes"
+    assert by_class(clips, most=6) == "c 3, b 2, a 1, d 1, e 1, f 1"
+    assert by_class([]) == ""
 
 
 def test_gaps_that_can_be_lived_with_are_said():
