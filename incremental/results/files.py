@@ -4,35 +4,129 @@ config.json     the whole configuration and where it came from; repeats the run 
 metrics.json    written last: its presence says that the run is finished
 """
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from ...errors import InputError
 from ...files import read_json
+from .metrics import FIGURES
 
 METRICS = "metrics.json"
 CONFIG = "config.json"
 
 
+class _Shape(BaseModel):
+    """Entries that readers rely on, of a JSON object that may have others."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+def _of_a_file(text: str) -> str:
+    try:
+        usable = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        usable = False
+    if not usable:
+        raise ValueError("no file can have this name")
+    return text
+
+
+FileName = Annotated[str, AfterValidator(_of_a_file)]
+
+
+class _Run(_Shape):
+    """What may be in config.json's entry `run`; `checked` looks closer where it is run again."""
+
+    method: str = ""
+    seed: int = 0
+    modality: str = ""
+    dataset: FileName | None = None
+    manifest: FileName | None = None
+    classes: FileName | None = None
+    tasks: FileName | None = None
+    cache: FileName | None = None
+    plugins: list[FileName] = []
+    settings: dict[str, Any] = {}
+
+
+class _Provenance(_Shape):
+    """What may be in config.json's entry `provenance`: the facts of a cause (`cause.FACTS`)."""
+
+    way: str = ""
+    cache_fingerprint: str | None = None
+    features_sha256: str | None = None
+    clips_sha256: str | None = None
+    labels_sha256: str | None = None
+    computed_in: str | None = None
+    plugins: dict[str, str] | None = None
+    tasks: list[list[str]] = []
+
+
+class _Config(_Shape):
+    run: _Run
+    provenance: _Provenance
+
+
+class _FinishedRun(_Run):
+    method: str
+    seed: int
+
+
+class _FinishedConfig(_Config):
+    run: _FinishedRun
+
+
+class _Summary(_Shape):
+    """metrics.json but for the figures, of which an older run may lack some."""
+
+    method: str
+    modality: str
+    seed: int
+    model_choice: str
+    random_encoder_weights: bool
+    accuracy_by_task: Annotated[list[float], Field(min_length=1)]
+    accuracy_matrix: list[list[float]]
+    chosen_epochs: list[int | None]
+    seconds: float
+    peak_memory_bytes: float
+    published: Annotated[list[float], Field(min_length=1, max_length=2)] | None = None
+    leak_free: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _matrix_grows_by_task(self) -> "_Summary":
+        if [len(row) for row in self.accuracy_matrix] != [*range(1, len(self.accuracy_by_task) + 1)]:
+            raise ValueError("accuracy_matrix has to have a row a task, and as many entries as tasks have been learnt")
+        return self
+
+
+_Metrics: type[_Summary] = create_model("_Metrics", __base__=_Summary, **dict.fromkeys(FIGURES, (float | None, None)))  # type: ignore[call-overload]
+
+
 def config_of(folder: Path) -> dict[str, Any]:
     """The content of a run's config.json. InputError where it is none."""
-    return content_of(folder / CONFIG)
+    return _read(folder / CONFIG, _FinishedConfig, CONFIG)
 
 
 def content_of(path: Path) -> dict[str, Any]:
-    """The content of a file as config.json. InputError where it is none."""
-    content = read_json(path)
-    for entry in ("run", "provenance"):
-        if not isinstance(content, dict) or not isinstance(content.get(entry), dict):
-            raise InputError(f"{path}: not a run's config.json, it has no entry '{entry}'")
-    if not isinstance(content["run"].get("settings", {}), dict):
-        raise InputError(f"{path}: not a run's config.json, its 'settings' are no table")
-    return dict(content)
+    """The content of a file as config.json, which may leave out what else is given. InputError where it is none."""
+    return _read(path, _Config, CONFIG)
 
 
 def metrics_of(folder: Path) -> dict[str, Any]:
     """The content of a finished run's metrics.json. InputError where it is none."""
-    content = read_json(folder / METRICS)
-    if not isinstance(content, dict) or not isinstance(content.get("method"), str):
-        raise InputError(f"{folder / METRICS}: not a run's metrics.json, it names no method")
+    return _read(folder / METRICS, _Metrics, METRICS)
+
+
+def _read(path: Path, shape: type[BaseModel], what: str) -> dict[str, Any]:
+    content = read_json(path)
+    try:
+        shape.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(map(str, first["loc"]))
+        words = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path}: not a run's {what}: {f'{entry}: ' if entry else ''}{words}") from None
     return dict(content)

@@ -17,13 +17,14 @@ def published_figures(
 
     `config` is the entry "run" of config.json, `tasks` the class names of each task.
     """
-    if config["dataset"] is None:
+    names = ("dataset", "cache", "modality", "seed")
+    if any(config.get(name) is None for name in names):
         return None
     benchmark = published(config["dataset"])
     figures = benchmark.published.get(config["method"], {}).get(config["modality"])
     if figures is None:
         return None
-    chosen = {name: config[name] for name in ("dataset", "cache", "modality", "seed")}
+    chosen = {name: config[name] for name in names}
     preset = as_plain(*configure(kind, benchmark.protocol, chosen))
     provenance = {"way": kind.way}
     if settings_of({"run": config, "provenance": provenance}) != settings_of({"run": preset, "provenance": provenance}):

@@ -1,16 +1,23 @@
 """Figures over seeds by hand, and which runs make one row."""
 
+import contextlib
+import io
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from avcil.errors import InputError
+from avcil.incremental.results.cause import FACTS
 from avcil.incremental.results.collect import Spread, frame, load_runs, row_names, rows_of, spread
 from avcil.incremental.results.metrics import FIGURES
-from avcil.incremental.results.tables import notes
+from avcil.incremental.results.tables import as_frame, notes, results_table, run_tables
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
 
-from .finished import write
+from .finished import METRICS, write
 
 
 def test_spread_of_three_by_hand():
@@ -144,3 +151,104 @@ def test_a_frame_has_a_line_a_run(tmp_path: Path):
     assert list(found["row"]) == ["x", "x", "x", "repeated"]
     assert list(found["path"]) == [str(run.path) for run in runs]
     assert {"method", "w", "seconds", "peak_memory_bytes", *FIGURES} <= set(found.columns)
+
+
+# ------------------------------------------------------------------------------------- files of another shape
+
+
+def everything_shown(path: Path) -> None:
+    """All that is worked out of a folder of runs."""
+    runs = load_runs([path])
+    rows = rows_of(runs)
+    console = Console(file=io.StringIO(), width=200)
+    for table in (
+        results_table(rows),
+        results_table(rows, markdown=True),
+        *(t for run in runs for t in run_tables(run)),
+    ):
+        console.print(table)
+    notes(rows)
+    as_frame(rows)
+    frame(runs)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "words"),
+    [
+        ("mean_accuracy", "high", "mean_accuracy: Input should be a valid number"),
+        ("average_forgetting", [1.0], "average_forgetting: "),
+        ("seed", "0", "seed: Input should be a valid integer"),
+        ("model_choice", None, "model_choice: Input should be a valid string"),
+        ("random_encoder_weights", "no", "random_encoder_weights: "),
+        ("accuracy_by_task", 50.0, "accuracy_by_task: Input should be a valid list"),
+        ("accuracy_by_task", [], "accuracy_by_task: "),
+        ("accuracy_by_task", [70.0], "accuracy_matrix has to have a row a task"),
+        ("accuracy_matrix", [[70.0], [60.0]], "accuracy_matrix has to have a row a task"),
+        ("accuracy_matrix", [[70.0], ["60", 40.0]], "accuracy_matrix.1.0: "),
+        ("chosen_epochs", 3, "chosen_epochs: "),
+        ("seconds", None, "seconds: "),
+        ("peak_memory_bytes", {}, "peak_memory_bytes: "),
+        ("published", [], "published: "),
+        ("published", 74.0, "published: "),
+    ],
+)
+def test_figures_of_another_shape_are_named(tmp_path: Path, entry: str, value: Any, words: str):
+    path = write(tmp_path / "a").path
+    (path / "metrics.json").write_text(json.dumps(METRICS | {entry: value}))
+    with pytest.raises(InputError, match=r"not a run's metrics\.json") as error:
+        load_runs([path])
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("entry", ["method", "seed", "accuracy_matrix", "seconds", "modality"])
+def test_a_figure_that_is_missing_is_named(tmp_path: Path, entry: str):
+    path = write(tmp_path / "a").path
+    (path / "metrics.json").write_text(json.dumps({name: value for name, value in METRICS.items() if name != entry}))
+    with pytest.raises(InputError, match=f"not a run's metrics.json: {entry}: Field required"):
+        load_runs([path])
+
+
+@pytest.mark.parametrize(
+    ("run", "provenance", "words"),
+    [
+        ({"seed": 0}, {}, "run.method: Field required"),
+        ({"method": "x"}, {}, "run.seed: Field required"),
+        ({"method": ["x"], "seed": 0}, {}, "run.method: "),
+        ({"method": "x", "seed": None}, {}, "run.seed: "),
+        ({"method": "x", "seed": 0, "plugins": 5}, {}, "run.plugins: "),
+        ({"method": "x", "seed": 0, "dataset": 5}, {}, "run.dataset: "),
+        ({"method": "x", "seed": 0}, {"plugins": {"a.py": 1}}, "provenance.plugins.a.py: "),
+        ({"method": "x", "seed": 0}, {"tasks": [1]}, "provenance.tasks.0: "),
+        ({"method": "x", "seed": 0}, {"clips_sha256": {}}, "provenance.clips_sha256: "),
+    ],
+)
+def test_a_configuration_of_another_shape_is_named(
+    tmp_path: Path, run: dict[str, Any], provenance: dict[str, Any], words: str
+):
+    path = write(tmp_path / "a").path
+    (path / "config.json").write_text(json.dumps({"run": run, "provenance": provenance}))
+    with pytest.raises(InputError, match=r"not a run's config\.json") as error:
+        load_runs([path])
+    assert words in str(error.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from([*METRICS, "leak_free"]), JSON, max_size=3),
+    st.dictionaries(st.sampled_from(["method", "seed", "plugins", "settings", "dataset", "epochs"]), JSON, max_size=3),
+    st.dictionaries(st.sampled_from([*FACTS, "way", "residence"]), JSON, max_size=3),
+)
+def test_whatever_the_files_hold_it_is_shown_or_refused_in_one_line(tmp_path_factory, metrics, run, provenance):
+    path = tmp_path_factory.getbasetemp() / "fuzzed-run"
+    path.mkdir(exist_ok=True)
+    (path / "metrics.json").write_text(json.dumps(METRICS | metrics))
+    (path / "config.json").write_text(json.dumps({"run": {"method": "x", "seed": 0} | run, "provenance": provenance}))
+    with contextlib.suppress(InputError):
+        everything_shown(path)

@@ -50,5 +50,6 @@ def test_nor_beside_another_problem():
     kind, tasks, config = find_method("av-cil"), published_tasks("ave"), config_of("av-cil", "ave", cache="")
     assert published_figures(kind, config, tasks) == [74.04, 7.63]
     assert published_figures(kind, config | {"dataset": None}, tasks) is None
+    assert published_figures(kind, {"method": "av-cil", "dataset": "ave"}, tasks) is None
     assert published_figures(kind, config, tasks[::-1]) is None
     assert published_figures(kind, config, [*tasks[:-1], tasks[-1][::-1]]) is None
