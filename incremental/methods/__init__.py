@@ -73,7 +73,7 @@ def _load_entry_point(point: EntryPoint) -> type[BaseMethod]:
     where = f"entry point {point.name} = {point.value} of the group {GROUP}"
     try:
         kind = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{where} cannot be loaded: {_in_one_line(error)}") from error
     if not (isinstance(kind, type) and issubclass(kind, BaseMethod) and "name" in vars(kind)):
         raise InputError(f"{where} is no subclass of avcil.incremental.Method or StatisticsMethod with a name")

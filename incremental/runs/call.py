@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError, unknown
+from ...errors import InputError, say, unknown
+from ...files import sha256_of
 from ..config import GradientSettings, RunConfig, names_of
 from ..learning.method import BaseMethod
 from ..methods import all_methods
@@ -66,23 +67,23 @@ def configure(
 
     Args:
         method: its name, as `avcil-incr methods` lists it.
-        config_file: a run's config.json to repeat; what else is given wins over it.
+        config_file: a run's config.json to repeat; what else is given wins over it. Plugins that it names are run as
+            well, unless others are given; a line on standard error names each before it is.
         plugins: Python files with methods of your own. They are run.
         given: fields of `RunConfig` and of the method's settings, by name. They win over the settings that the data set
             was published with, which win over defaults.
 
     Raises:
-        InputError: in one line, for an unknown name (with the nearest valid one) or a value out of range.
+        InputError: in one line, for an unknown name (with the nearest valid one) or a value out of range, or where a
+            plugin that the configuration names has changed since.
     """
-    repeated: dict[str, Any] = {}
-    if config_file is not None:
-        repeated = dict(content_of(Path(config_file))["run"])
-        repeated |= repeated.pop("settings", {})
+    given_plugins = [str(Path(path).resolve()) for path in plugins]
+    repeated = {} if config_file is None else _repeated(Path(config_file), announced=not given_plugins)
     values = {**repeated, **given}
     method = method or values.get("method")
     if method is None:
         raise InputError("say what to run: --method NAME (avcil-incr methods lists them)")
-    values["plugins"] = [str(Path(path).resolve()) for path in plugins] or values.get("plugins", [])
+    values["plugins"] = given_plugins or values.get("plugins", [])
     methods = all_methods(map(Path, values["plugins"]))
     if method not in methods:
         raise unknown("method", str(method), methods)
@@ -97,6 +98,27 @@ def configure(
     config, settings = configuration.configure(kind, problem.protocol, values)
     unused = () if kind.way == "gradient" else tuple(name for name in names_of(GradientSettings) if name in given)
     return ConfiguredRun(kind, config, settings, problem, unused)
+
+
+def _repeated(path: Path, *, announced: bool) -> dict[str, Any]:
+    """The settings of a config.json, flat; `announced`: its plugins are about to be run, which is said and checked."""
+    content = content_of(path)
+    of_run = dict(content["run"])
+    settings: dict[str, Any] = of_run.pop("settings", {})
+    for name in settings:
+        if name in names_of(RunConfig):
+            raise InputError(f"{path}: not a run's config.json: run.settings.{name} belongs into run")
+    if announced:
+        known = content["provenance"].get("plugins") or {}
+        for plugin in of_run.get("plugins", []):
+            if plugin in known and Path(plugin).is_file() and sha256_of(Path(plugin)) != known[plugin]:
+                raise InputError(
+                    f"{path} names the plugin {plugin}, which has changed since: "
+                    "give it with --plugin to use it as it is"
+                )
+        for plugin in of_run.get("plugins", []):
+            say(f"the configuration {path} runs the plugin {plugin}", err=True)
+    return of_run | settings
 
 
 def run(

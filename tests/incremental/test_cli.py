@@ -122,8 +122,16 @@ def test_a_run_by_a_plugin_is_repeated_from_its_configuration(made: Made, tmp_pa
         "from avcil.incremental import Method\nclass Own(Method):\n    name = 'own'\n    paper = 'none'\n"
     )
     done(*run_words(made, tmp_path / "one", "own"), "--plugin", plugin)
-    done("run", "--config", tmp_path / "one" / "config.json", "--out", tmp_path / "two")
+    config = tmp_path / "one" / "config.json"
+    result = call("run", "--config", config, "--out", tmp_path / "two")
+    assert result.exit_code == 0
+    assert result.stderr == f"the configuration {config} runs the plugin {plugin}\n"
     assert synthetic.differing(tmp_path / "one", tmp_path / "two") == []
+    printing = call("run", "--config", config, "--print-config")
+    assert printing.stderr == result.stderr
+    assert json.loads(printing.stdout)["method"] == "own"
+    plugin.write_text(plugin.read_text() + "\n")
+    assert "which has changed since: give it with --plugin" in mistake("run", "--config", config, "--print-config")
 
 
 def test_a_file_can_be_taken_out_of_a_repeated_configuration(made: Made, tmp_path: Path):
@@ -218,6 +226,32 @@ def test_show_and_table(made: Made, tmp_path: Path, reference: Callable[[str], P
     assert rows[1][2] == f"{metrics['mean_accuracy']:.2f}"
     with out.open() as file:
         assert [row["row"] for row in csv.DictReader(file)] == ["av-cil", "oracle"]
+
+
+BRACKETS = """
+from pydantic.dataclasses import dataclass
+from avcil.incremental import STRICT, Method, Settings
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Own(Settings):
+    w: str = "[/red]"
+    '''One of [bold] or [link=x].'''
+
+class Mine(Method):
+    '''What it is, [i].'''
+    name = "[/red]"
+    paper = "[1] \\x1b[2J"
+    Settings = Own
+"""
+
+
+def test_methods_settings_and_papers_are_no_markup(tmp_path: Path):
+    (tmp_path / "own.py").write_text(BRACKETS)
+    listed = done("methods", "--plugin", tmp_path / "own.py").splitlines()
+    assert "[1] \\u001b[2J" in next(line for line in listed if "[/red]" in line)
+    one = done("methods", "[/red]", "--plugin", tmp_path / "own.py")
+    assert one.startswith("[/red]: What it is, [i].\n[1] \\u001b[2J\n")
+    assert "One of [bold] or [link=x]." in one
 
 
 def test_methods():

@@ -115,6 +115,7 @@ def test_a_method_may_build_on_another(tmp_path: Path):
         ("x = 1\nclass A(:\n", "line 2: SyntaxError: invalid syntax"),
         ("x = 1\n\ny = x / 0\n", "line 3: ZeroDivisionError: division by zero"),
         ("def f():\n    raise ValueError('a\\nb')\nf()\n", "line 2: ValueError: a b"),
+        ("import sys\nsys.exit(0)\n", "line 2: SystemExit: 0"),
         ("from avcil.incremental import Nothing\n", "line 1: ImportError: cannot import name 'Nothing'"),
     ],
 )
@@ -150,6 +151,13 @@ def test_an_installed_package_offers_a_method(tmp_path: Path, monkeypatch: pytes
     assert find_method("own").__module__ == "a_package_for_this_test"
     clash = written(tmp_path / "clash.py")
     assert "two methods are called 'own'" in refusal(clash)
+
+
+def test_an_installed_package_that_ends_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    written(tmp_path / "a_package_that_exits.py", "import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    offer(monkeypatch, ["a_package_that_exits:Own"])
+    assert "cannot be loaded: SystemExit: 0" in refusal()
 
 
 @pytest.mark.parametrize(

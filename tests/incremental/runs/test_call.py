@@ -1,0 +1,122 @@
+"""A configuration that comes from elsewhere: its plugins are code, and its entries may be anything."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avcil.errors import InputError
+from avcil.files import sha256_of
+from avcil.incremental.runs.call import configure
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+OWN = """
+import sys
+from pathlib import Path
+from avcil.incremental import Method
+
+class Own(Method):
+    name = "own"
+    paper = "none"
+
+(Path(__file__).parent / "it-has-run").touch()
+print("here it runs", file=sys.stderr)
+"""
+
+
+def written(folder: Path, provenance: dict[str, Any] | None = None, **run: Any) -> Path:
+    """A config.json of a run by the plugin own.py beside it."""
+    (folder / "own.py").write_text(OWN)
+    plugin = str(folder / "own.py")
+    known = {"plugins": {plugin: sha256_of(folder / "own.py")}} if provenance is None else provenance
+    content = {"method": "own", "seed": 0, "dataset": "ave", "cache": "c", "plugins": [plugin]} | run
+    (folder / "config.json").write_text(json.dumps({"run": content, "provenance": known}))
+    return folder / "config.json"
+
+
+def test_a_plugin_that_a_configuration_names_is_said_before_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = written(tmp_path)
+    assert configure(config_file=config).kind.name == "own"
+    said = capsys.readouterr()
+    assert said.err == f"the configuration {config} runs the plugin {tmp_path / 'own.py'}\nhere it runs\n"
+
+
+def test_a_plugin_that_has_changed_since_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = written(tmp_path)
+    (tmp_path / "own.py").write_text(OWN + "# another version\n")
+    with pytest.raises(InputError) as error:
+        configure(config_file=config)
+    assert str(error.value) == (
+        f"{config} names the plugin {tmp_path / 'own.py'}, which has changed since: "
+        "give it with --plugin to use it as it is"
+    )
+    assert not (tmp_path / "it-has-run").exists()
+    assert configure(config_file=config, plugins=[tmp_path / "own.py"]).kind.name == "own"
+    assert capsys.readouterr().err == "here it runs\n"
+
+
+def test_a_plugin_of_which_nothing_is_known_is_said_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    configure(config_file=written(tmp_path, {}))
+    assert f"runs the plugin {tmp_path / 'own.py'}" in capsys.readouterr().err
+
+
+def test_a_plugin_that_is_gone_is_said(tmp_path: Path):
+    config = written(tmp_path)
+    (tmp_path / "own.py").unlink()
+    with pytest.raises(InputError, match=r"--plugin .*own\.py: no such file"):
+        configure(config_file=config)
+
+
+def test_nothing_of_the_run_hides_among_the_methods_settings(tmp_path: Path):
+    """There it would be taken for what a user gave, plugins too."""
+    config = written(tmp_path, plugins=[], settings={"plugins": [str(tmp_path / "own.py")]})
+    with pytest.raises(InputError, match=r"run\.settings\.plugins belongs into run"):
+        configure(config_file=config)
+    assert not (tmp_path / "it-has-run").exists()
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["ave", "lwf", "x.toml"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+ENTRIES = (
+    *(
+        "method",
+        "dataset",
+        "manifest",
+        "classes",
+        "cache",
+        "tasks",
+        "plugins",
+        "settings",
+        "modality",
+        "epochs",
+        "seed",
+    ),
+    *("classes_per_task", "class_order_seed", "learning_rate", "model_choice", "device", "nothing"),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(ENTRIES), VALUES, max_size=3),
+    st.dictionaries(st.sampled_from(["plugins", "way", "tasks"]), VALUES, max_size=2),
+    st.sampled_from([{}, {"run": {}}, {"run": {}, "provenance": {}}, {"run": {"settings": {"temperature": "hot"}}}]),
+)
+def test_whatever_a_configuration_holds_it_is_used_or_refused(tmp_path_factory, run, provenance, over):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.json"
+    content: dict[str, Any] = {
+        "run": {"method": "lwf", "dataset": "ave", "cache": "c", "seed": 0} | run,
+        "provenance": provenance,
+    }
+    path.write_text(json.dumps(content | over if len(over) == 1 else content))
+    with contextlib.suppress(InputError):
+        configure(config_file=path)
