@@ -60,16 +60,18 @@ class _OneLineErrors(click.Command):
     """Every error for the user is one line on stderr, with exit status 2."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """As click's own, but misspelt options and `InputError` alike are one line."""
+        """As click's own, but misspelt options, `InputError` and what the system says of a file are one line each."""
         try:
             result: Any = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
-        except (click.ClickException, InputError) as error:
-            if not standalone_mode:
+        except (click.ClickException, InputError, OSError) as error:
+            if not standalone_mode or (isinstance(error, OSError) and error.filename is None):
                 raise
             if isinstance(error, click.exceptions.NoArgsIsHelpError):
                 error.show()
                 sys.exit(2)
             message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+            if isinstance(error, OSError):
+                message = f"{error.filename}: {error.strerror}"
             say(f"error: {' '.join(message.split())}", err=True)
             sys.exit(2)
         except (click.Abort, KeyboardInterrupt):

@@ -17,10 +17,10 @@ HEADER = 65536  # characters among which the first row ends
 
 def read_text(path: Path) -> str:
     """A text file's content as UTF-8, with or without a byte order mark; `InputError` if there is none."""
-    if not path.exists():
-        raise InputError(f"there is no file {path}")
     try:
         return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from pathlib import Path
 
 import click
 import pytest
@@ -28,6 +29,29 @@ def test_only_input_errors_become_one_line(error: Exception, status: int):
     result = CliRunner().invoke(command)
     assert result.exit_code == status
     assert (result.stderr == "error: no such folder: x\n") == (status == 2)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "file/below", "\x1b[2J"])
+def test_what_the_system_says_of_a_file_is_one_line(tmp_path: Path, name: str):
+    (tmp_path / "file").touch()
+    path = tmp_path / name
+
+    @click.command(cls=OneLineCommand)
+    def command() -> None:
+        path.read_bytes()
+
+    result = CliRunner().invoke(command)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {shown(path)}: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_error_of_the_system_that_names_no_file_is_a_bug():
+    @click.command(cls=OneLineCommand)
+    def command() -> None:
+        raise OSError(5, "Input/output error")
+
+    assert isinstance(CliRunner().invoke(command).exception, OSError)
 
 
 @pytest.mark.parametrize(
