@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CONFIG: dict[str, Any] = {"method": "x", "epochs": 3, "settings": {"temperature": 2.0, "direction": "a"}}
+CONFIG: dict[str, Any] = {"method": "x", "seed": 0, "epochs": 3, "settings": {"temperature": 2.0, "direction": "a"}}
 
 
 def begun(path: Path, config: dict[str, Any] = CONFIG, **provenance: Any) -> RunDirectory:
