@@ -188,7 +188,7 @@ def test_a_loss_that_is_no_mapping_is_told_in_one_line(made: Made, tmp_path: Pat
     plugin.write_text(
         "from avcil.incremental import Method\n"
         "class Bare(Method):\n"
-        "    name = 'bare'\n"
+        "    name = 'bare'\n    paper = 'none'\n"
         "    def loss(self, clips):\n"
         "        return self.heads(clips).logits.sum()\n"
     )
