@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import numpy.typing as npt
 
 from .faults import NO_VIDEO, UNREADABLE, ClipError
+from .opening import open_media
 
 # A file that holds less than this share of what its header promises, and lacks more than these seconds, was
 # cut off. Headers are often wrong by less.
@@ -41,7 +41,7 @@ def index_frames(path: Path) -> FrameIndex:
         ClipError: no video stream, a damaged packet, or a file that ends far too early.
         Exception: whatever PyAV says of a file that it cannot read.
     """
-    with av.open(str(path)) as container:
+    with open_media(path) as container:
         streams = [container.streams.best(kind) for kind in ("video", "audio")]
         if streams[0] is None:
             raise ClipError(NO_VIDEO, "the file has no video stream")

@@ -17,6 +17,7 @@ from ..preparation.recipes import Recipe, even_choice, jpeg_choice, retimed
 from .faults import UNREADABLE, ClipError
 from .frame_index import FrameIndex, frame_index, index_frames
 from .jpeg import JpegFrames, read_jpeg
+from .opening import open_media, url_of
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -58,7 +59,7 @@ def _read_with_decord(path: Path, index: FrameIndex, preparation: VisualPreparat
 
     chosen = even_choice(index.times, preparation.frames)
     # fault_tol: no frame may silently be replaced by another one.
-    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1, fault_tol=0)
+    reader = decord.VideoReader(url_of(path), ctx=decord.cpu(0), num_threads=1, fault_tol=0)
     if len(reader) != len(index):
         raise ClipError(UNREADABLE, f"counts {len(reader)} frames where the packets hold {len(index)}")
     unique = sorted(set(chosen))
@@ -131,7 +132,7 @@ def _decode_all(path: Path, expected: int) -> Iterator[tuple[int, Any]]:
 
 
 def _decode(path: Path) -> Iterator[Any]:
-    with av.open(str(path)) as container:
+    with open_media(path) as container:
         stream: Any = container.streams.best("video")
         # One thread: several worker processes decode at once, and results must not depend on how many.
         stream.codec_context.thread_count = 1
@@ -140,7 +141,7 @@ def _decode(path: Path) -> Iterator[Any]:
 
 def _index_by_decoding(path: Path) -> FrameIndex:
     """The index of the frames that really come out; ClipError where there are none."""
-    with av.open(str(path)) as container:
+    with open_media(path) as container:
         origin = (container.start_time or 0) / 1e6
         stream: Any = container.streams.best("video")
         rate = stream.average_rate

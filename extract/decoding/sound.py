@@ -16,6 +16,7 @@ from ..preparation.encoder_input import AudioPreparation
 from ..preparation.recipes import Recipe
 from .faults import NO_AUDIO, UNREADABLE, ClipError
 from .frame_index import refuse_damaged
+from .opening import open_media
 
 Waveform = npt.NDArray[np.float32]
 
@@ -36,7 +37,7 @@ def read_sound(path: Path, recipe: Recipe, preparation: AudioPreparation) -> Wav
         Exception: whatever PyAV says of what it cannot read.
     """
     seconds = preparation.samples / preparation.sample_rate + MARGIN_SECONDS
-    with av.open(str(path)) as container:
+    with open_media(path) as container:
         stream = container.streams.best("audio")
         if stream is None:
             raise ClipError(NO_AUDIO, "the file has no audio stream")

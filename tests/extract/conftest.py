@@ -1,7 +1,7 @@
 """Video files for the tests: small, real, and written with PyAV; every picture shows its own number."""
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -75,18 +75,26 @@ def write_clip(
     layout: str = "mono",
     sample_format: str = "fltp",
     group: int = 250,
+    options: Mapping[str, str] | None = None,
+    pixels: str = "yuv420p",
+    b_frames: int | None = None,
+    muxer: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a clip. `times_ms` makes the rate variable; `video` or `audio` None leaves that stream out.
 
-    `group` is the most pictures from one key frame to the next.
+    `group` is the most pictures from one key frame to the next; `options` are the video encoder's, beside or instead of
+    those that make x264 nearly lossless; `muxer` the container's.
     """
     height, width = size
-    container = av.open(str(path), "w")
+    container = av.open(str(path), "w", container_options=dict(muxer or {}))
     encoder: Any = None
     if video is not None:
         encoder = container.add_stream(video, rate=1000 if times_ms else rate)
-        encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
-        encoder.options = {"crf": "8", "g": str(group)} if video == "libx264" else {"qscale": "2"}
+        encoder.width, encoder.height, encoder.pix_fmt = width, height, pixels
+        usual = {"libx264": {"crf": "8", "g": str(group)}, "libx265": {"crf": "8"}}.get(video, {"qscale": "2"})
+        encoder.options = {**usual, **(options or {})}
+        if b_frames is not None:
+            encoder.codec_context.gop_size, encoder.codec_context.max_b_frames = group, b_frames
         if times_ms:
             encoder.codec_context.time_base = Fraction(1, 1000)
     speaker: Any = None
@@ -112,6 +120,38 @@ def write_clip(
         container.mux(speaker.encode())
     container.close()
     return path
+
+
+# x264's own settings for open groups of pictures: B-frames before a key frame refer to the group before.
+OPEN_GROUPS = "open-gop=1:keyint=20:min-keyint=20:bframes=3:scenecut=0"
+
+
+def remux(
+    source: Path,
+    target: Path,
+    change: Callable[[list[Any]], list[Any]] = list,
+    muxer: Mapping[str, str] | None = None,
+) -> Path:
+    """Stream copy. `change` gets all packets and returns those to write; `muxer` are the container's options."""
+    with av.open(str(source)) as old, av.open(str(target), "w", container_options=dict(muxer or {})) as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        packets = [(packet.stream_index, packet) for packet in old.demux() if packet.size]
+        index = {id(packet): i for i, packet in packets}
+        for packet in change([packet for _, packet in packets]):
+            packet.stream = streams[index.get(id(packet), 0)]
+            new.mux(packet)
+    return target
+
+
+def scrambled(packet: Any, share: float = 0.5) -> Any:
+    """The packet with noise in this share of it, at its end; of the video stream, the first in the file."""
+    data = bytearray(bytes(packet))
+    kept = round(len(data) * (1 - share))
+    data[kept:] = np.random.default_rng(0).bytes(len(data) - kept)
+    other = av.Packet(bytes(data))
+    other.pts, other.dts, other.duration = packet.pts, packet.dts, packet.duration
+    other.time_base, other.is_keyframe = packet.time_base, packet.is_keyframe
+    return other
 
 
 def turn(path: Path, quarters_clockwise: int) -> Path:
