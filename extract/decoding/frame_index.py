@@ -5,17 +5,16 @@ n frames.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .faults import NO_VIDEO, UNREADABLE, ClipError
+from .faults import NO_VIDEO, ClipError
 from .opening import open_media
+from .wholeness import JOINABLE, refuse_cut_off, refuse_damaged
 
-# A file that holds less than this share of what its header promises, and lacks more than these seconds, was
-# cut off. Headers are often wrong by less.
-LEAST_SHARE, MOST_LACKING = 0.75, 2.0
+# A longer pause between two frames of a file that can be joined is a join (ffmpeg's own threshold).
+LONGEST_PAUSE = 10.0
 
 
 @dataclass(frozen=True)
@@ -32,39 +31,44 @@ class FrameIndex:
 
 
 def index_frames(path: Path) -> FrameIndex:
-    """Read the time stamps of all packets of the best video and audio streams.
+    """Read the time stamps of all packets.
 
     Packets that an edit list takes out of the clip do not count. The number of frames is that of the packets:
     what the header says of it is often wrong.
 
     Raises:
-        ClipError: no video stream, a damaged packet, or a file that ends far too early.
+        ClipError: no video stream, or a file that was cut off.
         Exception: whatever PyAV says of a file that it cannot read.
     """
     with open_media(path) as container:
-        streams = [container.streams.best(kind) for kind in ("video", "audio")]
-        if streams[0] is None:
+        stream = container.streams.best("video")
+        if stream is None:
             raise ClipError(NO_VIDEO, "the file has no video stream")
         origin = (container.start_time or 0) / 1e6
-        shown: list[tuple[float, float]] = []
+        joins = Joins() if container.format.name in JOINABLE else None
+        shown: list[tuple[float, float]] = []  # time, duration
+        # Whole numbers: dividing them is exact, and far quicker than fractions.
+        units = [(s.time_base.numerator, s.time_base.denominator) for s in container.streams]
         end = origin
-        for packet in container.demux([stream for stream in streams if stream is not None]):
+        for packet in container.demux():
             if packet.size == 0:  # PyAV's mark for the end of a stream
                 continue
-            refuse_damaged(packet)
+            if joins is None:  # where parts are joined, whole packets are marked too: the decoder decides
+                refuse_damaged(packet)
             stamp = packet.dts if packet.pts is None else packet.pts
-            length = float((packet.duration or 0) * packet.time_base)
-            start = end if stamp is None else float(stamp * packet.time_base)
+            over, under = units[packet.stream_index]
+            length = (packet.duration or 0) * over / under
+            start = end if stamp is None else stamp * over / under
             end = max(end, start + length)
-            if packet.stream_index == streams[0].index and not packet.is_discard:
+            if packet.stream_index != stream.index:
+                continue
+            if joins is not None and packet.dts is not None:
+                start += joins.shift(packet.dts * over / under, length)
+            if not packet.is_discard:
                 shown.append((start - origin, length))
-        promised = (container.duration or 0) / 1e6
+        refuse_cut_off(container, path, end, origin)
     if not shown:
         raise ClipError(NO_VIDEO, "the video stream has no frames")
-    held = end - origin
-    if held < LEAST_SHARE * promised and held < promised - MOST_LACKING:
-        words = f"the file ends after {held:.1f} s of the {promised:.1f} s that its header promises"
-        raise ClipError(UNREADABLE, words)
     return frame_index(shown)
 
 
@@ -76,7 +80,26 @@ def frame_index(shown: list[tuple[float, float]]) -> FrameIndex:
     return FrameIndex(times, np.where(durations > 0, durations, until_next))
 
 
-def refuse_damaged(packet: Any) -> None:
-    """`ClipError` for a packet that the demuxer knows to be cut short."""
-    if packet.is_corrupt:
-        raise ClipError(UNREADABLE, f"a packet of the {packet.stream.type} stream is cut short: the file is truncated")
+class Joins:
+    """Where the parts of a joined stream meet, time jumps; put right, each part begins where the one before ended."""
+
+    def __init__(self) -> None:
+        self._shift = 0.0
+        self._last: float | None = None
+        self._step = 0.0
+
+    def shift(self, time: float, length: float) -> float:
+        """What to add to this frame's times.
+
+        Args:
+            time: in seconds; of all frames, in the order of decoding.
+            length: the frame's duration in seconds, 0 where it is not known.
+        """
+        if self._last is not None:
+            pause = time - self._last
+            if not 0 <= pause <= LONGEST_PAUSE:
+                self._shift += self._step - pause
+            else:
+                self._step = length or pause
+        self._last = time
+        return self._shift

@@ -15,8 +15,8 @@ import soxr
 from ..preparation.encoder_input import AudioPreparation
 from ..preparation.recipes import Recipe
 from .faults import NO_AUDIO, UNREADABLE, ClipError
-from .frame_index import refuse_damaged
 from .opening import open_media
+from .wholeness import JOINABLE, refuse_damaged
 
 Waveform = npt.NDArray[np.float32]
 
@@ -116,5 +116,6 @@ def _first_channel(frame: Any) -> npt.NDArray[np.int16]:
 
 def _decode(container: Any, stream: Any) -> Iterator[Any]:
     for packet in container.demux(stream):
-        refuse_damaged(packet)
+        if container.format.name not in JOINABLE:
+            refuse_damaged(packet)
         yield from packet.decode()
