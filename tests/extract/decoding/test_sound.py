@@ -1,5 +1,7 @@
 """Sound of any layout, sample format and rate, brought to one channel at one rate."""
 
+from typing import Any
+
 import av
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from avcil.extract.decoding.sound import channels_of, read_sound
 from avcil.extract.preparation.encoder_input import AudioPreparation
 from avcil.extract.preparation.recipes import recipe
 
-from ..conftest import in_format, tone
+from ..conftest import in_format, remux, scrambled, tone
 
 AT_16K = AudioPreparation()
 MIXED, RELEASED = recipe("audiomae"), recipe("released")
@@ -112,6 +114,67 @@ def test_no_audio_stream_and_no_samples(clip):
         with pytest.raises(ClipError, match="no samples") as caught:
             read_sound(silent, how, AT_16K)
         assert caught.value.reason == "no audio"
+
+
+@pytest.mark.parametrize("how", [MIXED, RELEASED])
+def test_eight_channels(tmp_path, how):
+    path, layout = tmp_path / "a.mp4", "7.1"
+    sound = tone(2.0, 48_000, 8)
+    with av.open(str(path), "w") as container:
+        speaker = container.add_stream("aac", rate=48_000, layout=layout)
+        for start in range(0, sound.shape[1], 1024):
+            piece = in_format(sound[:, start : start + 1024], "flt")
+            block = av.AudioFrame.from_ndarray(piece, format="flt", layout=layout)
+            block.sample_rate, block.pts = 48_000, start
+            container.mux(speaker.encode(block))
+        container.mux(speaker.encode())
+    with av.open(str(path)) as container:
+        frame = next(container.decode(audio=0))
+        assert (frame.format.name, frame.layout.nb_channels) == ("fltp", 8)
+        assert channels_of(frame).shape == (8, frame.samples)
+    rate = 16_000 if how is MIXED else 11_430
+    wave = read_sound(path, how, AudioPreparation(sample_rate=rate))
+    if how is MIXED:
+        assert abs(len(wave) - 32_000) < 1_800
+        for channel in (0, 1, 7):
+            expected = 0.5 / (channel + 1) / 8
+            assert loudness_at(wave, rate, 440 * (channel + 1)) == pytest.approx(expected, rel=0.1)
+    else:
+        assert loudness_at(wave, rate, 440) > 0.05
+
+
+@pytest.mark.parametrize("how", [MIXED, RELEASED])
+@pytest.mark.parametrize(("rate", "layout"), [(48_000, "5.1"), (44_100, "stereo"), (32_000, "mono")])
+def test_layout_and_rate_may_change(clip, tmp_path, how, rate, layout):
+    def ac3(name, rate, layout):
+        sound = tone(1.2, rate, av.AudioLayout(layout).nb_channels)
+        return clip(name, video=None, audio="ac3", audio_rate=rate, layout=layout, sound=sound)
+
+    def append(packets):
+        with av.open(str(ac3("2.mkv", rate, layout))) as container:
+            others: list[Any] = [packet for packet in container.demux() if packet.size]
+        for packet in others:
+            packet.pts, packet.dts = packet.pts + 1200, packet.pts + 1200
+        return packets + others
+
+    path = remux(ac3("1.mkv", 48_000, "stereo"), tmp_path / "both.mkv", append)
+    wanted = 16_000 if how is MIXED else 11_430
+    wave = read_sound(path, how, AudioPreparation(sample_rate=wanted))
+    assert abs(len(wave) - 2.4 * wanted) < 0.1 * wanted
+    before, behind = (loudness_at(part, wanted, 440) for part in (wave[: int(1.1 * wanted)], wave[int(1.3 * wanted) :]))
+    if how is MIXED:
+        assert before == pytest.approx(0.5 / 2, rel=0.1)
+        assert behind == pytest.approx(0.5 / av.AudioLayout(layout).nb_channels, rel=0.1)
+    else:
+        assert before == pytest.approx(0.5, rel=0.1)
+        assert behind > 0.1  # as ffmpeg mixes the layout down
+
+
+def test_damaged_sound_is_refused(clip, tmp_path):
+    whole = clip("a.mkv", video=None, audio="mp3", audio_rate=44_100, sample_format="s16p", sound=tone(2.0, 44_100, 1))
+    path = remux(whole, tmp_path / "d.mkv", lambda packets: [*packets[:9], scrambled(packets[9], 1.0), *packets[10:]])
+    with pytest.raises((ClipError, av.error.InvalidDataError), match=r"damaged|Invalid data"):
+        read_sound(path, MIXED, AT_16K)
 
 
 def test_released_sound_is_clipped_at_099(clip):
