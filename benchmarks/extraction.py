@@ -193,7 +193,7 @@ def main(
             for start in range(0, count, pace.batch_size)
         ]
         plain_jobs = jobs[: plain_clips or max(1, count // 4)]
-        decoder = decoders_for(preparation.recipe)[-1]
+        decoder = decoders_for(preparation.recipe)[0]
         speeds: dict[str, list[float]] = {ALONE: [], WHOLE: [], PLAIN: []}
         shares = []
         for number in range(rounds):

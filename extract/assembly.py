@@ -16,6 +16,7 @@ from ..wording import RANDOM_WEIGHTS
 from .choices import settled
 from .clips import benchmark_of, in_words, locate
 from .config import ExtractionConfig
+from .decoding.frames import READING
 from .encoders import load_audio_encoder, load_visual_encoder
 from .pipeline import Encoders, Pace
 from .preparation.recipes import ClipPreparation, Recipe, recipe
@@ -128,6 +129,7 @@ def fingerprint(encoders: Encoders, recipe: Recipe, storage: str) -> Fingerprint
         "visual_encoder": encoders.visual.identity,
         "audio_encoder": encoders.audio.identity,
         "recipe": recipe.facts(),
+        "reading": READING,
         "storage": storage,
     }
     return Fingerprint(facts)

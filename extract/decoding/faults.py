@@ -7,8 +7,8 @@ TIMED_OUT = "decoder took too long"
 DIED = "decoder died"
 NOT_FINITE = "features not finite"
 
-# The same whatever decodes the frames: trying the next decoder would say no more.
-FINAL = frozenset({NO_AUDIO, NO_VIDEO})
+# A decoder that answers is believed: what it refuses as damaged, another one might conceal.
+ANOTHER_MAY_HELP = frozenset({TIMED_OUT, DIED})
 
 
 class ClipError(Exception):

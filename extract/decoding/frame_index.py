@@ -3,12 +3,15 @@
 n frames.
 """
 
+import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from .closed_groups import ClosedGroups
 from .faults import NO_VIDEO, ClipError
 from .opening import open_media
 from .wholeness import JOINABLE, refuse_cut_off, refuse_damaged
@@ -25,9 +28,30 @@ class FrameIndex:
     """(n,) seconds after the file's start, ascending."""
     durations: npt.NDArray[np.float64]
     """(n,) seconds, as the container says; where it says nothing, until the next frame."""
+    before_key: int = 0
+    """Packets before the first key frame, where the stream was cut: they cannot be decoded and do not count."""
+    first_key: int | None = None
+    """Time stamp of the first key frame. What is shown before it may need frames that were cut away."""
+    groups: "Groups | None" = None
+    """Where the packets prove that each group of pictures can be decoded alone."""
 
     def __len__(self) -> int:
         return len(self.times)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The group of pictures that each frame is in."""
+
+    stamps: list[int]
+    """Time stamps of the frames, by which they are known when they come out of the decoder."""
+    numbers: list[int]
+    """The number of each frame's group, in the order of decoding."""
+
+    def stamps_in(self, numbers: Collection[int]) -> dict[int, int]:
+        """Time stamp -> place in the order of time, of the frames in these groups."""
+        both = zip(self.stamps, self.numbers, strict=True)
+        return {stamp: place for place, (stamp, number) in enumerate(both) if number in numbers}
 
 
 def index_frames(path: Path) -> FrameIndex:
@@ -46,10 +70,11 @@ def index_frames(path: Path) -> FrameIndex:
             raise ClipError(NO_VIDEO, "the file has no video stream")
         origin = (container.start_time or 0) / 1e6
         joins = Joins() if container.format.name in JOINABLE else None
-        shown: list[tuple[float, float]] = []  # time, duration
+        shown: list[tuple[float, float, int, int]] = []  # time, duration, time stamp, group
         # Whole numbers: dividing them is exact, and far quicker than fractions.
         units = [(s.time_base.numerator, s.time_base.denominator) for s in container.streams]
-        end = origin
+        proof = ClosedGroups(stream)
+        end, packets, before_key, first_key = origin, 0, 0, None
         for packet in container.demux():
             if packet.size == 0:  # PyAV's mark for the end of a stream
                 continue
@@ -64,12 +89,20 @@ def index_frames(path: Path) -> FrameIndex:
                 continue
             if joins is not None and packet.dts is not None:
                 start += joins.shift(packet.dts * over / under, length)
+            if first_key is None and packet.is_keyframe:
+                first_key, before_key = stamp, packets
+                shown.clear()
+            packets += 1
+            group = proof.of(packet)
             if not packet.is_discard:
-                shown.append((start - origin, length))
+                shown.append((start - origin, length, stamp or 0, group))
         refuse_cut_off(container, path, end, origin)
     if not shown:
         raise ClipError(NO_VIDEO, "the video stream has no frames")
-    return frame_index(shown)
+    shown.sort()
+    index = frame_index([frame[:2] for frame in shown])
+    groups = Groups([frame[2] for frame in shown], [frame[3] for frame in shown]) if proof.holds else None
+    return dataclasses.replace(index, before_key=before_key, first_key=first_key, groups=groups)
 
 
 def frame_index(shown: list[tuple[float, float]]) -> FrameIndex:

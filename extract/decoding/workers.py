@@ -26,7 +26,7 @@ import numpy as np
 from ...errors import InputError
 from ..preparation.encoder_input import PreparedClip
 from ..preparation.recipes import ClipPreparation
-from .faults import DIED, FINAL, TIMED_OUT, ClipError
+from .faults import ANOTHER_MAY_HELP, DIED, TIMED_OUT, ClipError
 from .frames import decoders_for
 from .worker_process import Orders, Refusal, Shapes, read_array
 
@@ -284,7 +284,7 @@ class DecodingPool:
         return dataclasses.replace(refused[0], words=words)
 
     def _read(self, job: Job) -> Outcome:
-        """One clip by the first decoder, and once more by the next if there is one."""
+        """One clip by the first decoder, and once more by the next if the first died or was late."""
         said: dict[str, list[str]] = {}
         reason = ""
         worker = self._idle.get()
@@ -295,7 +295,7 @@ class DecodingPool:
                 except ClipError as error:
                     said.setdefault(error.words, []).append(decoder)
                     reason = error.reason
-                    if reason in FINAL:
+                    if reason not in ANOTHER_MAY_HELP:
                         break
         finally:
             self._idle.put(worker)

@@ -8,11 +8,12 @@ from avcil.extract.decoding.frames import decoders_for, read_frames
 from avcil.extract.preparation.encoder_input import VisualPreparation
 from avcil.extract.preparation.recipes import jpeg_choice, recipe
 
-from ..conftest import SIDE, number_of, picture, turn
+from ..conftest import OPEN_GROUPS, SIDE, number_of, picture, remux, scrambled, turn
 from .test_frame_index import cut_first_second
 
 PLAIN = VisualPreparation(frames=16, shortest_edge=SIDE, crop=SIDE)
 EVEN = recipe("audiomae")
+FIRST = decoders_for(EVEN)[0]
 
 
 @pytest.fixture(params=["decord", "pyav"])
@@ -67,13 +68,52 @@ def test_rotated_clips_are_set_upright(clip, decoder, quarters):
     assert np.abs(frame.transpose(1, 2, 0).astype(int) - middle).mean() < 8
 
 
-def test_edit_lists_are_obeyed_by_pyav_and_not_left_to_decord(clip, tmp_path):
+def test_edit_lists_are_obeyed(clip, tmp_path):
     cut = cut_first_second(clip(frames=60, rate=15), tmp_path / "cut.mp4")
     got = numbers(cut, "pyav")
     assert (got[0], got[-1]) == (15, 59)
-    pytest.importorskip("decord")
-    with pytest.raises(ClipError, match="counts 60 frames where the packets hold 45"):
-        read_frames(cut, EVEN, PLAIN, "decord")
+
+
+OPEN = {
+    "libx264": {"x264-params": OPEN_GROUPS},
+    "libx265": {"preset": "ultrafast", "x265-params": f"log-level=none:{OPEN_GROUPS}"},
+    "mpeg4": {},
+    "mpeg2video": {},
+}
+
+
+@pytest.mark.parametrize("codec", OPEN)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_open_groups_give_the_frames_that_were_asked_for(clip, codec, name):
+    if codec not in av.codecs_available:
+        pytest.skip(f"no {codec}")
+    rate = 25 if codec == "mpeg2video" else 15  # MPEG-2 has no rate of 15
+    path = clip(name, frames=90, rate=rate, video=codec, options=OPEN[codec], group=20, b_frames=3)
+    exact = np.arange(16) * 89 / 15
+    assert (np.abs(np.array(numbers(path, FIRST)) - exact) <= 0.5).all()
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_open_groups_give_the_pictures_that_key_frames_alone_give(clip, name):
+    preparation = VisualPreparation(frames=16, shortest_edge=64, crop=64)
+    opened = clip(f"open-{name}", frames=90, options={"x264-params": OPEN_GROUPS})
+    keys = clip(f"keys-{name}", frames=90, options={"x264-params": "keyint=1"})
+    first, second = (read_frames(path, EVEN, preparation, FIRST).astype(int) for path in (opened, keys))
+    assert np.abs(first - second).mean() < 2  # what compression loses
+
+
+def test_intra_refresh_gives_the_frames_that_were_asked_for(clip):
+    path = clip("a.mkv", frames=90, options={"x264-params": "intra-refresh=1:keyint=20"})
+    assert (np.abs(np.array(numbers(path, FIRST)) - np.arange(16) * 89 / 15) <= 0.5).all()
+
+
+@pytest.mark.parametrize("how", [EVEN, recipe("released", 10)])
+def test_concealed_pictures_are_refused(clip, tmp_path, how):
+    whole = clip("a.mp4", frames=40, audio=None, size=(128, 128), options={"x264-params": "keyint=10:bframes=0"})
+    damaged = remux(whole, tmp_path / "d.mp4", lambda packets: [*packets[:7], scrambled(packets[7]), *packets[8:]])
+    with pytest.raises(ClipError, match="1 of the 40 pictures decoded are damaged") as caught:
+        read_frames(damaged, how, PLAIN, decoders_for(how)[0])
+    assert caught.value.reason == "cannot be decoded"
 
 
 def test_avi_is_read_in_order_to_its_ends(clip):
@@ -121,9 +161,9 @@ def test_released_frames_are_set_upright(clip):
     assert number_of(frames[-1].transpose(1, 2, 0)[::-1, ::-1]) == 1
 
 
-def test_decord_first_then_pyav_and_pyav_alone_for_jpeg():
+def test_pyav_first_then_decord_and_pyav_alone_for_jpeg():
     pytest.importorskip("decord")
-    assert decoders_for(EVEN) == ("decord", "pyav")
+    assert decoders_for(EVEN) == ("pyav", "decord")
     assert decoders_for(recipe("released")) == ("pyav",)
 
 

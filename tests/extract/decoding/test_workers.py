@@ -103,16 +103,17 @@ def test_a_hanging_process_is_killed_at_the_deadline(pool, fault):
     assert hurt.words == "first: no answer within 1 s"
 
 
-@pytest.mark.parametrize("fault", ["exit", "refused", "hang-with-lock"])
+@pytest.mark.parametrize("fault", ["exit", "hang-with-lock"])
 def test_the_next_decoder_tries_once_more(pool, fault):
     [outcome] = outcomes(pool(timeout=1.5), f"{fault}-by-first")
     assert outcome.decoder == "second"
     assert (outcome.clip.pixels == 0).all()
 
 
-def test_both_decoders_words_are_kept_and_no_audio_is_not_tried_twice(pool):
-    refused, silent = outcomes(pool(), "refused", "silent")
-    assert refused.words == "first, second: bad bits"
+def test_both_decoders_words_are_kept_and_a_refusal_is_final(pool):
+    dead, refused, silent = outcomes(pool(), "exit", "refused-by-first", "silent")
+    assert dead.words == "first, second: its process ended with status 3"
+    assert (refused.reason, refused.words) == ("cannot be decoded", "first: bad bits")
     assert silent.words == "first: the file has no audio stream"
 
 
@@ -217,10 +218,12 @@ def test_a_process_that_cannot_start_stops_the_run_with_its_words(pool):
         outcomes(pool(reader="not_there:read"), "good")
 
 
-def test_the_real_reader_decodes_a_real_clip_in_a_worker_process(clip):
+@pytest.mark.parametrize("decoder", ["pyav", "decord"])
+def test_the_real_reader_decodes_a_real_clip_in_a_worker_process(clip, decoder):
+    pytest.importorskip("av" if decoder == "pyav" else decoder)
     path, broken = clip(frames=31), clip("broken.mp4", frames=31)
     broken.write_bytes(b"no video")
-    with DecodingPool(PLAN, workers=1, timeout=60.0) as running:
+    with DecodingPool(PLAN, workers=1, timeout=60.0, decoders=(decoder,)) as running:
         good, bad = running.read_all([Job("a", path), Job("b", broken)], ahead=2)
     assert good.clip is not None
     assert [number_of(frame) for frame in good.clip.pixels] == [0, 10, 20, 30]
