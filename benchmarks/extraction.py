@@ -183,7 +183,9 @@ def main(
         place = Path(folder)
         jobs = jobs_from(videos, place, count)
         prepared_count = min(count, max(2 * pace.batch_size, 64))
-        with DecodingPool(preparation, workers=pace.workers, timeout=60.0) as pool:
+        with DecodingPool(
+            preparation, workers=pace.workers, timeout=pace.clip_timeout, memory=pace.clip_memory
+        ) as pool:
             outcomes = list(pool.read_all(jobs[:prepared_count], ahead=pace.ahead))
         prepared = [outcome.clip for outcome in outcomes if outcome.clip is not None]
         if not prepared:

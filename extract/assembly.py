@@ -147,6 +147,7 @@ def pace_of(config: ExtractionConfig, device: torch.device) -> Pace:
         workers=config.workers or (cores if on_gpu else max(1, cores // 4)),
         batch_size=config.batch_size or (32 if on_gpu else 2),
         clip_timeout=config.clip_timeout,
+        clip_memory=config.clip_memory,
     )
 
 

@@ -11,6 +11,7 @@ from ..options import File, Folder, Option
 from .preparation.recipes import MissingAudio, RecipeName
 
 VIDEO_ENCODER = "MCG-NJU/videomae-base"
+CLIP_MEMORY = 4.0  # 8K video of 10 bits took 1.2 GB, MJPEG of 15360 x 8640 1.5
 AUDIO_ENCODER = "gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
 
 Storage = Literal[
@@ -44,7 +45,7 @@ class ExtractionConfig(ClipList):
     """A VideoMAE."""
     audio_encoder: Annotated[str, Option(metavar="HUB_ID_OR_FILE")] = AUDIO_ENCODER
     """An AudioMAE (Hub id, folder, or the authors' .pth) or an AST."""
-    random_weights: Annotated[int, Field(ge=0), Option(metavar="[SEED]", alone=0)] | None = None
+    random_weights: Annotated[int, Field(ge=0, lt=2**63), Option(metavar="[SEED]", alone=0)] | None = None
     """The same architectures with random weights, drawn from this seed (0 where none is said): to try things out where
     no weights can be had."""
     recipe: RecipeName = "audiomae"
@@ -62,8 +63,10 @@ class ExtractionConfig(ClipList):
     shard_size: Positive = 256
     """Places of the list that a shard covers; keep it the same when you resume. A killed run loses one at
     most."""
-    clip_timeout: Annotated[float, Field(gt=0)] = 60.0
+    clip_timeout: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     """Seconds a decoder may take for a clip."""
+    clip_memory: Annotated[float, Field(ge=0.5, le=1e6)] = CLIP_MEMORY
+    """Gigabytes a decoding worker process may use (on Linux)."""
     missing_audio: MissingAudio = "quarantine"
     """Clips without sound: leave them out, or encode silence."""
     limit: Annotated[Positive, Option(metavar="N")] | None = None

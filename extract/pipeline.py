@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..cache import CacheWriter
 from ..errors import InputError
+from .config import CLIP_MEMORY
 from .decoding.workers import READER, DecodingPool
 from .encoders import AudioEncoder, VisualEncoder
 from .preparation.encoder_input import PreparedClip
@@ -42,6 +43,8 @@ class Pace:
     """Clips encoded at once, at least 1. Another size may round differently."""
     clip_timeout: float
     """Seconds that one decoder may take for one clip."""
+    clip_memory: float = CLIP_MEMORY
+    """Gigabytes that each decoding worker process may use."""
 
     @property
     def ahead(self) -> int:
@@ -104,7 +107,13 @@ def extract(
     jobs = (job for plan in plans for job in plan.jobs)
     shapes = encoders.visual.feature_shape, encoders.audio.feature_shape
     with (
-        DecodingPool(preparation, workers=pace.workers, timeout=pace.clip_timeout, reader=reader) as pool,
+        DecodingPool(
+            preparation,
+            workers=pace.workers,
+            timeout=pace.clip_timeout,
+            memory=pace.clip_memory,
+            reader=reader,
+        ) as pool,
         ShardSink(writer, *shapes) as sink,
     ):
         outcomes = pool.read_all(jobs, ahead=pace.ahead)

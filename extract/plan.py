@@ -52,7 +52,7 @@ def measure(encoders: Encoders, preparation: ClipPreparation, pace: Pace, sample
     """Decode the sample one by one in one worker process, then encode it twice, the second time by the clock."""
     seconds = 0.0
     clips: list[PreparedClip] = []
-    with DecodingPool(preparation, workers=1, timeout=pace.clip_timeout) as pool:
+    with DecodingPool(preparation, workers=1, timeout=pace.clip_timeout, memory=pace.clip_memory) as pool:
         list(pool.read_all(sample[:1], ahead=1))  # starts the process
         for job in sample:
             started = time.perf_counter()

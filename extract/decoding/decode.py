@@ -22,6 +22,7 @@ def read_clip(path: Path, preparation: ClipPreparation, decoder: str) -> Prepare
 
     Raises:
         ClipError: with a reason to count by and the decoder's own words.
+        MemoryError: it takes more than this process may use.
     """
     try:
         try:
@@ -32,7 +33,7 @@ def read_clip(path: Path, preparation: ClipPreparation, decoder: str) -> Prepare
             waveform = np.zeros(preparation.audio.samples, np.float32)
         pixels = read_frames(path, preparation.recipe, preparation.visual, decoder)
         return PreparedClip(pixels, prepare_audio(waveform, preparation.audio))
-    except ClipError:
+    except (ClipError, MemoryError):
         raise
     except Exception as error:  # each library has its own kinds
         raise ClipError(UNREADABLE, in_one_line(error)) from error

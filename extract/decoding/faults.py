@@ -5,6 +5,7 @@ NO_VIDEO = "no video"
 UNREADABLE = "cannot be decoded"
 TIMED_OUT = "decoder took too long"
 DIED = "decoder died"
+OUT_OF_MEMORY = "too much memory"
 NOT_FINITE = "features not finite"
 
 # A decoder that answers is believed: what it refuses as damaged, another one might conceal.

@@ -6,10 +6,8 @@ so that the parent may kill it at any moment.
 """
 
 import contextlib
-import ctypes
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +19,8 @@ import numpy.typing as npt
 
 from ..preparation.encoder_input import PreparedClip
 from ..preparation.recipes import ClipPreparation
-from .faults import ClipError
+from .faults import OUT_OF_MEMORY, ClipError
+from .limits import bound_output
 
 READY = "ready"
 Reader = Callable[[Path, ClipPreparation, str], PreparedClip]
@@ -54,7 +53,6 @@ class Shapes:
 
 def main() -> None:
     """Decode what the parent asks for, until it closes the connection."""
-    _let_the_parent_live()
     connection = Connection(int(sys.argv[1]))
     with contextlib.suppress(EOFError, BrokenPipeError):
         serve(connection)
@@ -65,6 +63,7 @@ def serve(connection: Connection) -> None:
     orders: Orders = connection.recv()
     module, function = orders.reader.split(":")
     read: Reader = getattr(importlib.import_module(module), function)
+    bound_output()
     connection.send(READY)
     while True:
         path, decoder = connection.recv()
@@ -72,6 +71,9 @@ def serve(connection: Connection) -> None:
             clip = read(path, orders.preparation, decoder)
         except ClipError as error:
             connection.send(Refusal(error.reason, error.words))
+            continue
+        except MemoryError:
+            connection.send(Refusal(OUT_OF_MEMORY, "decoding it takes more"))
             continue
         connection.send(Shapes(clip.pixels.shape, clip.fbank.shape))
         for array in (clip.pixels, clip.fbank):
@@ -93,13 +95,3 @@ def read_array(descriptor: int, array: npt.NDArray[np.generic]) -> None:
         if count == 0:
             raise EOFError
         rest = rest[count:]
-
-
-def _let_the_parent_live() -> None:
-    """Go first when memory runs out, and never outlive the parent, not even while hanging (Linux)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("1000")
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

@@ -26,14 +26,18 @@ import numpy as np
 from ...errors import InputError
 from ..preparation.encoder_input import PreparedClip
 from ..preparation.recipes import ClipPreparation
-from .faults import ANOTHER_MAY_HELP, DIED, TIMED_OUT, ClipError
+from .faults import ANOTHER_MAY_HELP, DIED, OUT_OF_MEMORY, TIMED_OUT, ClipError
 from .frames import decoders_for
 from .worker_process import Orders, Refusal, Shapes, read_array
 
 READER = "avcil.extract.decoding.decode:read_clip"
-PROGRAM = f"from {__package__}.worker_process import main; main()"
+PROGRAM = (
+    f"import sys; from {__package__}.limits import set_limits; set_limits(int(sys.argv[2]), int(sys.argv[3])); "
+    f"from {__package__}.worker_process import main; main()"
+)
 START_SECONDS = 120.0  # for a worker process to import what it needs, on a slow disk too
 CLIPS_A_WORKER = 500  # decoders leak; a fresh process costs about a second
+LAST_WORDS = 4096  # bytes at the end of what a process wrote to standard error, which may be much
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,12 @@ class Worker:
     Args:
         orders: for the process.
         timeout: seconds that a clip may take.
+        memory: gigabytes that the process may use.
         clips: after so many the process is replaced, which bounds what decoders leak.
     """
 
-    def __init__(self, orders: Orders, timeout: float, clips: int = CLIPS_A_WORKER) -> None:
-        self._orders, self._timeout, self._clips = orders, timeout, clips
+    def __init__(self, orders: Orders, timeout: float, memory: float, clips: int = CLIPS_A_WORKER) -> None:
+        self._orders, self._timeout, self._memory, self._clips = orders, timeout, memory, clips
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._said: IO[bytes] | None = None
@@ -114,7 +119,13 @@ class Worker:
         if deadline.expired():  # it answered at the last moment and was killed all the same
             self.stop()
         if isinstance(answer, Refusal):
-            raise ClipError(answer.reason, answer.words)
+            if answer.reason != OUT_OF_MEMORY:
+                raise ClipError(answer.reason, answer.words)
+            self.stop()
+            if self._served > 1:  # earlier clips may have leaked: once more in a fresh process
+                return self.read(path, decoder)
+            words = f"{answer.words} than the {self._memory:g} GB that --clip-memory allows a decoding process"
+            raise ClipError(answer.reason, words)
         return clip
 
     def kill(self) -> None:
@@ -149,11 +160,12 @@ class Worker:
     def _start(self) -> None:
         self._said = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the process
         self._connection, theirs = Pipe()
+        memory = int(self._memory * 1e9)
         with theirs, self._lock:
             if self._closed:
                 raise EOFError
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", PROGRAM, str(theirs.fileno())],
+                [sys.executable, "-P", "-c", PROGRAM, *map(str, (theirs.fileno(), os.getpid(), memory))],
                 stdin=subprocess.DEVNULL,
                 stdout=self._said,
                 stderr=self._said,
@@ -173,8 +185,8 @@ class Worker:
         """The last line that the process wrote to its standard error, to be put behind a sentence."""
         if self._said is None:
             return ""
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").split("\n")
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - LAST_WORDS))
+        lines = self._said.read(LAST_WORDS).decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
         return f"; its last words: {said[-1][:300]}" if said else ""
 
@@ -216,6 +228,7 @@ class DecodingPool:
         preparation: what is wanted of each clip.
         workers: how many.
         timeout: seconds that one decoder may take for one clip.
+        memory: gigabytes that each process may use.
         decoders: to try in turn; None for those that suit the recipe.
         reader: the decoding function, as "module:function".
         clips_a_worker: after so many a process is replaced.
@@ -227,13 +240,16 @@ class DecodingPool:
         *,
         workers: int,
         timeout: float,
+        memory: float,
         decoders: tuple[str, ...] | None = None,
         reader: str = READER,
         clips_a_worker: int = CLIPS_A_WORKER,
     ) -> None:
+        if not 0 < timeout <= threading.TIMEOUT_MAX:  # nan as well; a clock for more would stop without a word
+            raise InputError(f"a clip may take more than 0 and up to {threading.TIMEOUT_MAX:.0f} s (given {timeout!r})")
         self.decoders = decoders or decoders_for(preparation.recipe)
         orders = Orders(preparation, reader)
-        self._workers = [Worker(orders, timeout, clips_a_worker) for _ in range(workers)]
+        self._workers = [Worker(orders, timeout, memory, clips_a_worker) for _ in range(workers)]
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)

@@ -10,6 +10,7 @@ from avcil.extract.config import ClipList, ExtractionConfig, ImportConfig, Stora
 from avcil.manifests import published_names
 from avcil.options import settings_of
 from avcil.versions import versions
+from click.testing import CliRunner
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,23 @@ def test_recorded_libraries_have_distributions_of_that_name():
 
     found = versions(set(LIBRARIES + OF_IMPORTS) - {"decord"})  # decord has no wheels for every processor
     assert "not installed" not in found.values()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--clip-timeout", "inf"),
+        ("--clip-timeout", "nan"),
+        ("--clip-timeout", "1e300"),
+        ("--clip-timeout", "0"),
+        ("--clip-memory", "inf"),
+        ("--clip-memory", "0.1"),
+        ("--random-weights", str(2**70)),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_absurd_numbers_are_one_line(command, option, value, tmp_path):
+    result = CliRunner().invoke(main, [command, "--videos", str(tmp_path), option, value])
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith(f"error: {option}: ")

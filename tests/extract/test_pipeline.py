@@ -40,6 +40,8 @@ def read(path, preparation, decoder):
             os._exit(1)
         if number % 7 == 5 and decoder == "pyav" and importlib.util.find_spec("decord"):
             os._exit(1)
+    if "large" in str(path) and number == 2:
+        raise MemoryError
     random = np.random.default_rng(number)
     return PreparedClip(random.integers(0, 256, (2, 3, 8, 8), dtype=np.uint8),
                         random.normal(size=(4, 4)).astype(np.float32))
@@ -90,7 +92,13 @@ def work(tmp_path, monkeypatch):
             quarantined = frozenset() if retry else frozenset(writer.quarantined)
             plans = shard_plans(listed, found, have=writer.have, quarantined=quarantined, shard_size=shard_size)
             return extract(
-                plans, writer, encoders, PLAN, Pace(workers, batch_size, 30.0), reader="numbered_reader:read", **more
+                plans,
+                writer,
+                encoders,
+                PLAN,
+                Pace(workers, batch_size, 30.0, 1.5),
+                reader="numbered_reader:read",
+                **more,
             )
 
     return run
@@ -150,6 +158,13 @@ def test_what_was_read_is_told_before_the_shard_is_finished(work, tmp_path):
     ]
     assert all(finished <= number for number, (finished, _) in enumerate(told))
     assert told[0][1]["1"] == Path("faulty/1.mp4")
+
+
+def test_a_clip_that_takes_too_much_memory_is_quarantined_with_the_limit(work, tmp_path):
+    tally = work("cache", "large")
+    assert tally.quarantined == {"2": "too much memory"}
+    words = FeatureCache(tmp_path / "cache").quarantined["2"]["words"]
+    assert words == "pyav: decoding it takes more than the 1.5 GB that --clip-memory allows a decoding process"
 
 
 def test_batches_hold_consecutive_decodable_clips_of_one_shard(work):

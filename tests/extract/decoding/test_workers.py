@@ -1,6 +1,7 @@
 """Decoders that hang, crash, or kill their process cost their clip and no more."""
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from avcil.errors import InputError
 from avcil.extract.decoding.workers import DecodingPool, Job, WorkersCannotStartError, how_it_ended
 from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation
 from avcil.extract.preparation.recipes import ClipPreparation, recipe
@@ -25,10 +27,12 @@ PLAN = ClipPreparation.of(
 
 # A reader with real faults, told by the clip's name which one. "by-first" ones only befall the first decoder.
 FAULTY = """
-import ctypes, os, signal, sys, time
+import contextlib, ctypes, os, signal, sys, time
 import numpy as np
 from avcil.extract.preparation.encoder_input import PreparedClip
 from avcil.extract.decoding.faults import ClipError
+
+KEPT = []
 
 def fault(name):
     if "hang-with-lock" in name:
@@ -46,6 +50,15 @@ def fault(name):
         os.kill(os.getpid(), signal.SIGSTOP)   # deaf to everything but SIGKILL
     if "refused" in name:
         raise ClipError("cannot be decoded", "bad bits")
+    if "flood" in name:
+        for _ in range(64):
+            with contextlib.suppress(OSError):
+                os.write(2, b"flood " * (2**20 // 6))
+    if "leak" in name:
+        while True:
+            KEPT.append(np.ones(10**7))
+    if "drop" in name:
+        KEPT.append(np.ones(3 * 10**7))
     if "silent" in name:
         raise ClipError("no audio", "the file has no audio stream")
 
@@ -53,7 +66,7 @@ def read(path, preparation, decoder):
     if "by-first" not in path.name or decoder == "first":
         fault(path.name)
     pixels = np.full((2, 3, 4, 4), int(path.name.split("-")[0]), np.uint8)
-    return PreparedClip(pixels, np.full((2, 2), os.getpid(), np.float32))
+    return PreparedClip(pixels, np.array([[os.getpid(), os.fstat(2).st_size]], np.float32))
 """
 
 
@@ -64,7 +77,7 @@ def pool(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
     def make(workers=1, timeout=20.0, decoders=("first", "second"), **settings):
-        settings.setdefault("reader", "faulty_reader:read")
+        settings = {"reader": "faulty_reader:read", "memory": 4.0, **settings}
         return DecodingPool(PLAN, workers=workers, timeout=timeout, decoders=decoders, **settings)
 
     return make
@@ -133,6 +146,37 @@ def test_the_other_files_of_a_clip_are_tried_in_turn(pool):
     assert third.words.endswith("; 7-silent: first: the file has no audio stream")
 
 
+def test_what_a_process_says_is_bounded_on_disk_and_when_read(pool):
+    flood, after, crash = outcomes(pool(), "flood", "good", "flood-segfault")
+    assert 0 < flood.clip.fbank[0, 1] <= 2**20
+    assert after.clip.fbank[0, 1] == 0
+    assert crash.reason == "decoder died"
+    assert "killed by SIGSEGV; its last words: " in crash.words
+    assert len(crash.words) < 500
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit on data")
+def test_a_clip_that_takes_too_much_memory_costs_itself(pool):
+    before, hurt, after = outcomes(pool(memory=0.7), "good", "leak", "good")
+    assert (before.clip.pixels == 0).all()
+    assert (after.clip.pixels == 2).all()
+    assert hurt.reason == "too much memory"
+    assert hurt.words == "first: decoding it takes more than the 0.7 GB that --clip-memory allows a decoding process"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit on data")
+def test_a_clip_does_not_pay_for_what_earlier_ones_leaked(pool):
+    got = outcomes(pool(memory=0.7), *["drop"] * 6)  # each leaves 0.24 GB behind
+    assert [outcome.reason for outcome in got] == [""] * 6
+    assert len({outcome.clip.fbank[0, 0] for outcome in got}) > 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan, 1e300])
+def test_seconds_that_are_no_deadline_are_refused(pool, seconds):
+    with pytest.raises(InputError, match="a clip may take more than 0 and up to"):
+        pool(timeout=seconds)
+
+
 def test_outcomes_come_in_order_whatever_ends_first(pool):
     names = ["good", "exit-by-first", "good", "refused", "good", "good", "segfault", "good"]
     got = outcomes(pool(workers=2), *names, ahead=3)
@@ -196,7 +240,8 @@ def test_worker_processes_do_not_outlive_a_parent_that_was_killed(tmp_path, pool
         "from avcil.extract.preparation.recipes import ClipPreparation, recipe\n"
         "from avcil.extract.decoding.workers import DecodingPool, Job\n"
         "plan = ClipPreparation.of(recipe('audiomae'), VisualPreparation(), AudioPreparation())\n"
-        "with DecodingPool(plan, workers=1, timeout=600, decoders=('first',), reader='faulty_reader:read') as p:\n"
+        "settings = dict(workers=1, timeout=600, memory=4.0, decoders=('first',), reader='faulty_reader:read')\n"
+        "with DecodingPool(plan, **settings) as p:\n"
         "    list(p.read_all([Job('x', Path('0-hang-with-lock'))], ahead=1))\n"
     )
     parent = psutil.Popen([sys.executable, str(script)])
@@ -223,7 +268,7 @@ def test_the_real_reader_decodes_a_real_clip_in_a_worker_process(clip, decoder):
     pytest.importorskip("av" if decoder == "pyav" else decoder)
     path, broken = clip(frames=31), clip("broken.mp4", frames=31)
     broken.write_bytes(b"no video")
-    with DecodingPool(PLAN, workers=1, timeout=60.0, decoders=(decoder,)) as running:
+    with DecodingPool(PLAN, workers=1, timeout=60.0, memory=4.0, decoders=(decoder,)) as running:
         good, bad = running.read_all([Job("a", path), Job("b", broken)], ahead=2)
     assert good.clip is not None
     assert [number_of(frame) for frame in good.clip.pixels] == [0, 10, 20, 30]
