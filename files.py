@@ -90,21 +90,19 @@ def written_aside(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any
     """
     part = aside(path)
     try:
-        with _new_file(part, mode) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        rename_durably(part, path)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise cannot_write(path, error) from error
-        raise
-
-
-def _new_file(path: Path, mode: Literal["w", "wb"]) -> IO[Any]:
-    """Open a file that does not exist yet: O_EXCL neither follows a link nor opens what lies there."""
-    return path.open("xb") if mode == "wb" else path.open("x", encoding="utf-8", newline="")
+        # "x" makes a new file: it neither follows a link nor opens what lies there.
+        new = part.open("xb") if mode == "wb" else part.open("x", encoding="utf-8", newline="")
+        try:
+            with new as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            rename_durably(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,8 +1,10 @@
 """The cache room: frozen features of clips in verified shards, the only door between the two stages."""
 
 from .contents import Contents, Damaged, scan
+from .description import origin_of
 from .export import export
 from .fingerprint import Fingerprint
+from .mend import Lost
 from .quarantine import read_quarantine
 from .reader import FeatureCache, Features
 from .shard_writer import ShardWriter
@@ -18,12 +20,14 @@ __all__ = [
     "FeatureCache",
     "Features",
     "Fingerprint",
+    "Lost",
     "NotStorable",
     "Problem",
     "ShardWriter",
     "VerifyReport",
     "bytes_per_clip",
     "export",
+    "origin_of",
     "read_quarantine",
     "scan",
     "verify",

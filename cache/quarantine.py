@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import read_json, write_json
+from .description import mending
 
 QUARANTINE = "quarantine.json"
 
@@ -50,10 +51,15 @@ def read_quarantine(directory: Path) -> dict[str, dict[str, str]]:
     path = directory / QUARANTINE
     if not path.exists():
         return {}
-    content = read_json(path)
+    if not path.is_file():
+        raise InputError(f"{path} is no file: {mending(directory)}")
+    try:
+        content = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}: {mending(directory)}") from None
     if not isinstance(content, dict) or not all(
         isinstance(entry, dict) and isinstance(entry.get("reason"), str) and isinstance(entry.get("words"), str)
         for entry in content.values()
     ):
-        raise InputError(f"{path} is not a quarantine list: a clip lacks its reason or words")
+        raise InputError(f"{path} is not a quarantine list (a clip lacks its reason or words): {mending(directory)}")
     return content

@@ -1,4 +1,7 @@
-"""Read features: by clip id, in any order, from any number of threads, without HDF5.
+"""Read features: by clip id, in any order, from any number of threads, without HDF5 and without locks.
+
+Damage is found before it is used: what a glance at each shard shows when the cache is opened, a clip's checksum when it
+is read for the first time.
 
 N clips asked for, L time slices, S tokens, D channels.
 """
@@ -11,13 +14,16 @@ import torch
 
 from ..errors import InputError
 from ..threads import usable_cores
+from .checks import FirstReading
 from .contents import Contents, scan
+from .description import mending
 from .export import export
 from .fingerprint import Fingerprint
 from .layout import ShardRecord
 from .quarantine import read_quarantine
+from .shard_list import LIST
 from .storage import storage_type
-from .transfer import Wanted, pieces_of, transfer
+from .transfer import Shard, Wanted, pieces_of, transfer
 from .verify import VerifyReport, verify
 
 MOST_THREADS = 8
@@ -34,14 +40,14 @@ class Features(NamedTuple):
 
 
 class FeatureCache:
-    """A cache opened for reading. Opening reads JSON files and sizes; it holds no open file and no thread.
+    """A cache opened for reading. Opening reads JSON files and the shards' small tables; no file stays open, no thread.
 
     Args:
         directory: the cache.
 
     Raises:
-        InputError: not a cache, no complete shard, or a shard that is damaged in a way that shows at once
-            (`verify` finds the rest). What a killed writer left behind is passed over.
+        InputError: not a cache, no complete shard, or a shard that is lost or damaged in a way that shows at once
+            (reading finds the rest). What a killed writer left behind is passed over.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -57,7 +63,7 @@ class FeatureCache:
         self.storage: str = first.storage
         """Name of the storage type."""
         self._kind = storage_type(first.storage)
-        self._shards = {record.name: (contents.shard_path(record), record) for record in contents.shards}
+        self._shards = {record.name: _shard(contents, record) for record in contents.shards}
         self._row: dict[str, tuple[str, int]] = {}
         for record in contents.shards:
             for row, clip in enumerate(record.ids):
@@ -104,7 +110,7 @@ class FeatureCache:
             threads: readers at once; None for one a core, at most 8.
 
         Raises:
-            InputError: an id the cache does not hold, or a shard that cannot be read.
+            InputError: as `read_into` does.
         """
         dtype = dtype or self.dtype
         visual = torch.empty((len(ids), *self.visual_shape), dtype=dtype, device=device)
@@ -129,8 +135,8 @@ class FeatureCache:
             threads: readers at once; None for one a core, at most 8.
 
         Raises:
-            InputError: an id the cache does not hold (checked before anything is read), or a shard that
-                cannot be read.
+            InputError: an id the cache does not hold (checked before anything is read), a shard that cannot be
+                read, or a clip that is not what was written (found the first time that it is read).
             ValueError: a tensor has another shape or is not of a float type.
         """
         lacking = self.missing(ids)
@@ -195,12 +201,21 @@ def _landing(tensor: torch.Tensor | None, stored: torch.dtype) -> torch.Tensor |
     return torch.empty(tensor.shape, dtype=stored, pin_memory=tensor.device.type == "cuda")
 
 
+def _shard(contents: Contents, record: ShardRecord) -> Shard:
+    path = contents.shard_path(record)
+    return Shard(path, record, FirstReading(path, record, contents.crc32[record.name]), mending(contents.directory))
+
+
 def _refuse_unusable(contents: Contents) -> None:
-    directory = contents.directory
+    directory, listed = contents.directory, contents.listed
     if contents.damaged:
         first = contents.damaged[0]
         more = f" (and {len(contents.damaged) - 1} more)" if len(contents.damaged) > 1 else ""
-        raise InputError(f"{directory}: {first.words}{more}; run the extraction again, which replaces damaged shards")
+        raise InputError(f"{directory}: {first.words}{more}: {mending(directory)}")
+    if listed is None and contents.description.listed:
+        raise InputError(f"{directory} has lost {LIST}, the list of its shards: {mending(directory)}")
+    if listed is not None and listed.damaged:
+        raise InputError(f"{directory / LIST} is damaged ({', '.join(listed.damaged)}): {mending(directory)}")
     if not contents.shards:
         raise InputError(f"{directory} holds no finished shard yet: run the extraction")
     first_shard = contents.shards[0]

@@ -4,19 +4,23 @@ N clips of the shard, L time slices, S tokens, D channels.
 """
 
 import os
+import resource
 import shutil
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 
 from ..errors import InputError
-from ..files import PART_SUFFIX, rename_durably, sha256_of, write_json
-from .layout import FEATURES, Place, ShardRecord, create_empty_shard
+from ..files import as_json, aside, cannot_write, rename_durably, sha256_of, sync_directory
+from ..wording import size
+from .fingerprint import Fingerprint
+from .layout import AUDIO, FEATURES, PAGE, Place, ShardRecord, create_empty_shard
 from .storage import Array, StorageType, bytes_per_clip, to_stored
 
 
@@ -36,28 +40,25 @@ class ShardWriter:
         visual_shape: Sequence[int],
         audio_shape: Sequence[int],
         kind: StorageType,
-        fingerprint: str,
+        fingerprint: Fingerprint,
         versions: Mapping[str, str],
+        notes: Mapping[str, Any],
         on_finished: Callable[[ShardRecord], None],
     ) -> None:
         self.name = name
         self.ids = tuple(ids)
         self.record: ShardRecord | None = None
         """What was written; None until the shard is finished, and for a shard without clips."""
-        self._directory = directory
+        self._path = directory / f"{name}.h5"
         self._visual_shape, self._audio_shape = tuple(visual_shape), tuple(audio_shape)
-        self._kind, self._fingerprint, self._versions = kind, fingerprint, dict(versions)
+        self._kind, self._fingerprint, self._versions, self._notes = kind, fingerprint, dict(versions), dict(notes)
         self._on_finished = on_finished
-        self._crc32: dict[int, int] = {}
-        self._part = directory / f"{name}.h5{PART_SUFFIX}"
-        needed = len(self.ids) * bytes_per_clip(kind.name, self._visual_shape, self._audio_shape)
-        free = shutil.disk_usage(directory).free
-        if needed > free:
-            raise InputError(
-                f"no room for shard {name} in {directory}: it needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free"
-            )
-        self._places = self._lay_out(self._part, self.ids)
-        self._file = os.open(self._part, os.O_RDWR)
+        self._crc32: dict[int, tuple[int, int]] = {}  # of the whole clip, and of its sound alone
+        self._file = -1
+        self._made: list[Path] = []  # what is to go if the shard is abandoned
+        with self._told():
+            self._refuse_without_room()
+            self._part, self._places, self._file = self._lay_out(self.ids)
 
     def put(self, index: int, visual: np.ndarray | torch.Tensor, audio: np.ndarray | torch.Tensor) -> None:
         """Write one clip; clips may come in any order, and a clip put twice is written anew.
@@ -70,6 +71,7 @@ class ShardWriter:
         Raises:
             NotStorable: the features are not finite or do not fit the storage type; nothing was written, and
                 the clip may be quarantined and left out.
+            InputError: the disk is full, or does not take the bytes for another reason.
             ValueError: the features have another shape than the shard.
         """
         clip = self.ids[index]
@@ -84,48 +86,67 @@ class ShardWriter:
             rows[name] = values
             if scale is not None:
                 rows[f"{name}_scale"] = scale
-        crc32 = 0
-        for name in (name for name in FEATURES if name in rows):
-            data = np.ascontiguousarray(rows[name]).reshape(-1).view(np.uint8).data
-            crc32 = zlib.crc32(data, crc32)
-            write_fully(self._file, data, self._places[name].row_offset(index))
-        self._crc32[index] = crc32
+        crc32 = sound = 0
+        with self._told():
+            for name in (name for name in FEATURES if name in rows):
+                data = np.ascontiguousarray(rows[name]).reshape(-1).view(np.uint8).data
+                crc32 = zlib.crc32(data, crc32)
+                sound = zlib.crc32(data, sound) if name in AUDIO else 0
+                write_fully(self._file, data, self._places[name].row_offset(index))
+        self._crc32[index] = crc32, sound
 
     def finish(self) -> None:
-        """Sync, hash and name the shard, then write its record; a normal end of the `with` block does it."""
+        """Sync, hash and name the shard, then its record; a normal end of the `with` block does it."""
         kept = sorted(self._crc32)
         if not kept:
             return self.abandon()
-        if len(kept) < len(self.ids):
-            self._leave_out_all_but(kept)
-        checksums = np.array([self._crc32[index] for index in kept], "<u4")
-        names = np.array([name.encode("utf-8") for name in self.ids], self._places["id"].dtype)
-        write_fully(self._file, checksums.tobytes(), self._places["crc32"].offset)
-        write_fully(self._file, names.tobytes(), self._places["id"].offset)
-        os.fsync(self._file)
-        os.close(self._file)
-        self._file = -1
-        record = ShardRecord(
-            name=self.name,
-            bytes=self._part.stat().st_size,
-            sha256=sha256_of(self._part),
-            fingerprint=self._fingerprint,
-            storage=self._kind.name,
-            datasets=self._places,
-            ids=self.ids,
-            versions=self._versions,
-        )
-        rename_durably(self._part, self._directory / record.file_name)
-        write_json(self._directory / f"{self.name}.json", record.to_json())
+        with self._told():
+            if len(kept) < len(self.ids):
+                self._leave_out_all_but(kept)
+            crc32, audio_crc32 = zip(*(self._crc32[index] for index in kept), strict=True)
+            names = np.array([name.encode("utf-8") for name in self.ids], self._places["id"].dtype)
+            write_fully(self._file, np.array(crc32, "<u4").tobytes(), self._places["crc32"].offset)
+            write_fully(self._file, names.tobytes(), self._places["id"].offset)
+            os.fsync(self._file)
+            self._close()
+            record = ShardRecord(
+                name=self.name,
+                bytes=self._part.stat().st_size,
+                sha256=sha256_of(self._part),
+                fingerprint=self._fingerprint.digest,
+                storage=self._kind.name,
+                datasets=self._places,
+                ids=self.ids,
+                versions=self._versions,
+                crc32=crc32,
+                audio_crc32=audio_crc32,
+                facts=dict(self._fingerprint.facts),
+                notes=self._notes,
+            )
+            # The record lies there under a name of its own before the shard has its name: if the writer dies between
+            # the two, the next one sees whose shard it is, and finishes it.
+            path = self._path.with_suffix(".json")
+            part = self._new(path)
+            with part.open("x", encoding="utf-8") as stream:
+                stream.write(as_json(record.to_json()))
+                stream.flush()
+                os.fsync(stream.fileno())
+            sync_directory(path.parent)
+            rename_durably(self._part, self._path)
+            self._made.append(self._path)
+            rename_durably(part, path)
+        self._made.clear()
         self.record = record
         self._on_finished(record)
 
     def abandon(self) -> None:
         """Leave nothing behind. Called when the `with` block ends by an exception."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-        self._part.unlink(missing_ok=True)
+        self._close()
+        done = os.path.lexists(self._path.with_suffix(".json"))  # broken off behind the last step
+        for path in self._made:
+            if path != self._path or not done:
+                path.unlink(missing_ok=True)
+        self._made.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -142,8 +163,44 @@ class ShardWriter:
             self.abandon()
             raise
 
-    def _lay_out(self, path: Path, ids: tuple[str, ...]) -> dict[str, Place]:
-        return create_empty_shard(path, ids, self._visual_shape, self._audio_shape, self._kind, self._fingerprint)
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Every error of the system is one line, whichever library met it, and nothing stays of the shard."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # HDF5 tells of a full disk by either
+            self.abandon()
+            raise cannot_write(self._path, error) from error
+
+    def _new(self, path: Path) -> Path:
+        """A name for what is to become `path`, to be removed if it does not."""
+        part = aside(path)
+        self._made.append(part)
+        return part
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _refuse_without_room(self) -> None:
+        each = bytes_per_clip(self._kind.name, self._visual_shape, self._audio_shape)
+        longest = max(len(name.encode("utf-8")) for name in self.ids)
+        needed = len(self.ids) * (each + 4 + longest) + 2 * PAGE
+        free = shutil.disk_usage(self._path.parent).free
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        words = f"no room for shard {self.name} in {self._path.parent}: it needs {size(needed)}"
+        if needed > free:
+            raise InputError(f"{words}, {size(free)} are free")
+        if limit != resource.RLIM_INFINITY and needed > limit:
+            raise InputError(f"{words}, and no file may be larger than {size(limit)} (ulimit -f)")
+
+    def _lay_out(self, ids: tuple[str, ...]) -> tuple[Path, dict[str, Place], int]:
+        """A new file with room for these clips: its path, where its data sets lie, and its descriptor."""
+        path = self._new(self._path)
+        shapes = self._visual_shape, self._audio_shape
+        places = create_empty_shard(path, ids, *shapes, self._kind, self._fingerprint.digest)
+        return path, places, os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def _leave_out_all_but(self, kept: list[int]) -> None:
         """Move the clips that were put to a shard of their own size: a data set of HDF5 cannot shrink.
@@ -151,10 +208,8 @@ class ShardWriter:
         Costs a second writing of the shard, but only where clips failed; the bytes are the same as if the
         others had never been meant to be there.
         """
-        smaller = self._part.with_name(f"{self.name}.smaller.h5{PART_SUFFIX}")
         ids = tuple(self.ids[index] for index in kept)
-        places = self._lay_out(smaller, ids)
-        target = os.open(smaller, os.O_RDWR)
+        path, places, target = self._lay_out(ids)
         try:
             for row, index in enumerate(kept):
                 for name in (name for name in FEATURES if name in places):
@@ -163,11 +218,10 @@ class ShardWriter:
                     write_fully(target, data, places[name].row_offset(row))
         except BaseException:
             os.close(target)
-            smaller.unlink()
             raise
-        os.close(self._file)
-        smaller.replace(self._part)
-        self._file, self._places, self.ids = target, places, ids
+        self._close()
+        self._part.unlink()
+        self._part, self._file, self._places, self.ids = path, target, places, ids
 
 
 def write_fully(descriptor: int, data: bytes | memoryview, offset: int) -> None:

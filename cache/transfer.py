@@ -1,12 +1,7 @@
-"""Move clips' bytes from shards into tensors: one copy, several readers at once, converting on the way.
+"""Move clips' bytes from shards into tensors: one copy, several readers at once, converting and checking on the way."""
 
-pread rather than a memory map: as fast on a warm cache, and a file that is cut off or a disk that fails
-underneath gives an error with a name in it, where a map kills the process.
-"""
-
-import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +9,24 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
+from .checks import FirstReading
 from .layout import ShardRecord
+from .raw import opened, read_into
 from .storage import StorageType, from_stored
 
 PIECE = 8  # clips that one reader takes from a shard at a time
 CONVERTING_READERS = 2  # torch spreads each conversion over the cores by itself; two keep reading beside it
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard to be read from."""
+
+    path: Path
+    record: ShardRecord
+    first_reading: FirstReading
+    mend: str
+    """The command that makes damaged clips again, for the error's line."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,7 @@ class Wanted:
 class Piece:
     """Clips of one shard, in the order in which they lie there."""
 
-    path: Path
-    record: ShardRecord
+    shard: Shard
     wanted: Sequence[Wanted]
 
 
@@ -52,13 +59,12 @@ class Scratch(threading.local):
         return self._buffers[key]
 
 
-def pieces_of(wanted: dict[str, list[Wanted]], shards: dict[str, tuple[Path, ShardRecord]]) -> list[Piece]:
+def pieces_of(wanted: Mapping[str, list[Wanted]], shards: Mapping[str, Shard]) -> list[Piece]:
     """Cut what is wanted of each shard, by name, into pieces for the readers, each in the file's order."""
     pieces: list[Piece] = []
     for name, clips in wanted.items():
-        path, record = shards[name]
         clips = sorted(clips, key=lambda clip: clip.row)
-        pieces.extend(Piece(path, record, clips[at : at + PIECE]) for at in range(0, len(clips), PIECE))
+        pieces.extend(Piece(shards[name], clips[at : at + PIECE]) for at in range(0, len(clips), PIECE))
     return pieces
 
 
@@ -76,23 +82,26 @@ class Goal:
         """Whether there is arithmetic to be done."""
         return self._tensor.dtype != self._kind.bits_dtype
 
-    def read(self, descriptor: int, piece: Piece, clip: Wanted, scratch: Scratch) -> None:
-        """Read one clip's row."""
-        place = piece.record.datasets[self._name]
+    def read(self, descriptor: int, shard: Shard, clip: Wanted, scratch: Scratch) -> dict[str, memoryview]:
+        """Read one clip's row; returns the bytes read, by data set."""
+        place = shard.record.datasets[self._name]
         if self._bytes is not None:
             size = place.row_bytes
             into = self._bytes[clip.target * size : (clip.target + 1) * size]
-            _read_bytes(descriptor, piece.path, into, place.row_offset(clip.row))
-            return
+            read_into(descriptor, shard.path, into, place.row_offset(clip.row))
+            return {self._name: into}
         bits = scratch.buffer(f"{self._name} bits", self._kind.bits_dtype, place.row_shape)
-        _read_bytes(descriptor, piece.path, bytes_of(bits), place.row_offset(clip.row))
+        parts = {self._name: bytes_of(bits)}
         scale = None
         if self._kind.scaled:
-            scale_place = piece.record.datasets[f"{self._name}_scale"]
+            scale_place = shard.record.datasets[f"{self._name}_scale"]
             scale = scratch.buffer(f"{self._name} scale", torch.float32, scale_place.row_shape)
-            _read_bytes(descriptor, piece.path, bytes_of(scale), scale_place.row_offset(clip.row))
+            parts[f"{self._name}_scale"] = bytes_of(scale)
+        for name, into in parts.items():
+            read_into(descriptor, shard.path, into, shard.record.datasets[name].row_offset(clip.row))
         wide = scratch.buffer(f"{self._name} wide", torch.float32, bits.shape)
         from_stored(bits, scale, self._tensor[clip.target], wide)
+        return parts
 
 
 def transfer(
@@ -105,22 +114,22 @@ def transfer(
     """Read every clip of `pieces` into its row of the given CPU tensors.
 
     Raises:
-        InputError: a shard ends early or cannot be read.
+        InputError: a shard ends early or cannot be read, or a clip read for the first time is damaged.
     """
     scratch = Scratch()
     goals = [Goal(name, tensor, kind) for name, tensor in (("visual", visual), ("audio", audio)) if tensor is not None]
 
     def read(piece: Piece) -> None:
+        shard = piece.shard
         try:
-            descriptor = os.open(piece.path, os.O_RDONLY)
-            try:
+            with opened(shard.path) as descriptor:
                 for clip in piece.wanted:
+                    parts: dict[str, memoryview] = {}
                     for goal in goals:
-                        goal.read(descriptor, piece, clip, scratch)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise InputError(f"shard {piece.path} cannot be read: {error.strerror}") from None
+                        parts |= goal.read(descriptor, shard, clip, scratch)
+                    shard.first_reading.check(descriptor, clip.row, parts)
+        except InputError as error:
+            raise InputError(f"{error}: {shard.mend}") from None
 
     if any(goal.converting for goal in goals):
         threads = min(threads, CONVERTING_READERS)
@@ -138,12 +147,3 @@ def transfer(
 def bytes_of(tensor: torch.Tensor) -> memoryview:
     """The memory of a contiguous CPU tensor, to be written to."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data
-
-
-def _read_bytes(descriptor: int, path: Path, into: memoryview, offset: int) -> None:
-    """Fill `into` from the file."""
-    while into:
-        count = os.preadv(descriptor, [into], offset)
-        if count == 0:
-            raise InputError(f"shard {path} ends early, at byte {offset}: verify the cache")
-        into, offset = into[count:], offset + count

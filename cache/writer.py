@@ -1,39 +1,49 @@
 """Add shards to a cache: one writer at a time, one fingerprint for ever, nothing half-written."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import filelock
 import numpy as np
 import torch
 
 from ..errors import InputError
-from ..files import sync_directory
-from .contents import DESCRIPTION, SHARDS, Contents, Description, read_description, scan, write_description
+from ..files import BusyError, cannot_write, leftovers, locked, sync_directory
+from .aside import set_aside
+from .description import DESCRIPTION, SHARDS, Description, recorded, write_description
 from .fingerprint import Fingerprint
 from .layout import ShardRecord
-from .quarantine import Quarantine
+from .mend import Lost, Mending
+from .quarantine import QUARANTINE, Quarantine
+from .settle import settle_description
+from .shard_list import LIST, add_to_list, write_list
 from .shard_writer import ShardWriter
 from .storage import storage_type
 
 LOCK = ".lock"
-DIFFERENCES_SHOWN = 4
 
 
 class CacheWriter:
     """The one process that may add to a cache. A context manager: the directory's lock is held inside.
 
+    On entering, the cache is checked and mended: what is damaged or foreign is moved to set-aside/ and named in
+    `lines`, and what has to be made again is in `lost`. A new cache into which nothing came is gone again on leaving
+    by an exception.
+
     Args:
         directory: the cache; made, with its parents, where it does not exist.
         fingerprint: what makes the features; its fact "storage" names the storage type.
         versions: of the libraries at work, kept in the records but no part of the fingerprint.
-        notes: plain JSON values kept in a new cache's cache.json, of no meaning to the cache.
+        notes: plain JSON values kept in a new cache's cache.json and in each record, of no meaning to the cache.
+        check: whether every byte that is there is checked, as `verify` does; otherwise what a glance shows.
+        on_shard: called with each shard's name when it has been checked, for a progress bar.
 
     Raises:
         InputError: another writer is at work; the cache was made with another fingerprint (the differences
-            are named); the directory is not a cache; the storage type is unknown.
+            are named); the directory is not a cache, or cannot be written to; the storage type is unknown.
     """
 
     def __init__(
@@ -43,36 +53,50 @@ class CacheWriter:
         *,
         versions: Mapping[str, str] | None = None,
         notes: Mapping[str, Any] | None = None,
+        check: bool = True,
+        on_shard: Callable[[str], None] | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.fingerprint = fingerprint
-        self.cleared: tuple[str, ...] = ()
-        """One line for each leftover or damaged shard that was cleared away on entering, to be made again."""
+        self.lines: tuple[str, ...] = ()
+        """What was done on entering: one line for each thing put right, moved or removed."""
+        self.lost: tuple[Lost, ...] = ()
+        """Shards that were found damaged or missing on entering: their clips have to be made again."""
         self._versions, self._notes = dict(versions or {}), dict(notes or {})
         self._kind = storage_type(str(fingerprint.facts.get("storage", "")))
-        self._lock = filelock.FileLock(self.directory / LOCK, thread_local=False)
+        self._check, self._on_shard = check, on_shard
+        self._inside = contextlib.ExitStack()
+        self._new = False
+        self._beside: set[str] = set()
         self._have: dict[str, str] = {}
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self._quarantine: Quarantine | None = None
 
     def __enter__(self) -> Self:
         new = self._refuse_what_is_no_cache()
-        self.directory.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise InputError(f"another process is writing to {self.directory}: wait for it to end") from None
-        try:
-            self._open(new and not (self.directory / DESCRIPTION).exists())
-        except BaseException:
-            self._lock.release()
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with contextlib.ExitStack() as inside:
+                busy = f"another process is writing to {self.directory}: wait for it to end"
+                inside.enter_context(locked(self.directory / LOCK, busy))
+                self._new = new and not (self.directory / DESCRIPTION).exists()
+                self._open()
+                self._inside = inside.pop_all()
+        except BaseException as error:
+            if new and not isinstance(error, BusyError):
+                self._leave_no_trace()
+            if isinstance(error, OSError):
+                raise cannot_write(self.directory, error) from error
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        with self._inside:
+            if error is not None and self._new and not self._have and not self.quarantined:
+                self._leave_no_trace()
+        self._quarantine = None
 
     @property
     def have(self) -> frozenset[str]:
@@ -83,6 +107,11 @@ class CacheWriter:
     def quarantined(self) -> Mapping[str, Mapping[str, str]]:
         """Clips that could not be encoded: id -> {"reason", "words"}."""
         return self._open_quarantine.clips
+
+    def beside(self, name: str) -> Path:
+        """Where the caller may write a file beside the shards; it goes with a new cache into which nothing came."""
+        self._beside.add(name)
+        return self.directory / name
 
     def quarantine(self, clip: str, reason: str, words: str) -> None:
         """Note that a clip cannot be encoded: `reason` to count by, `words` as the decoder put it."""
@@ -118,14 +147,18 @@ class CacheWriter:
         if self._shapes not in (None, shapes):
             raise InputError(f"{self.directory} holds features of shapes {self._shapes}, not {shapes}")
         self._open_quarantine  # noqa: B018 - refuses a shard outside the `with` block
+        for suffix in (".json", ".h5"):  # somebody's file that happens to have this name
+            if os.path.lexists(path := self.directory / SHARDS / f"{name}{suffix}"):
+                set_aside(self.directory, path)
         return ShardWriter(
             self.directory / SHARDS,
             name,
             ids,
             *shapes,
             kind=self._kind,
-            fingerprint=self.fingerprint.digest,
+            fingerprint=self.fingerprint,
             versions=self._versions,
+            notes=self._notes,
             on_finished=self._take_note,
         )
 
@@ -150,63 +183,60 @@ class CacheWriter:
 
     @property
     def _open_quarantine(self) -> Quarantine:
-        if self._quarantine is None or not self._lock.is_locked:
+        if self._quarantine is None:
             raise RuntimeError("a CacheWriter works only inside its `with` block")
         return self._quarantine
 
     def _refuse_what_is_no_cache(self) -> bool:
         """Whether the cache is new; checked before anything is made, so that a refusal leaves no trace."""
-        if self.directory.exists() and not self.directory.is_dir():
+        if not os.path.lexists(self.directory):
+            return True
+        if not self.directory.is_dir():
             raise InputError(f"{self.directory} is a file, not a cache directory")
-        if (self.directory / DESCRIPTION).exists():
+        if (self.directory / SHARDS).is_symlink():
+            raise InputError(
+                f"{self.directory / SHARDS} is a link, and nothing is written or moved through one: "
+                "give the folder that holds the cache itself, or move the shards back into it"
+            )
+        if os.path.lexists(self.directory / DESCRIPTION) or recorded(self.directory):
             return False
-        strangers = [path for path in self.directory.iterdir() if path.name != LOCK] if self.directory.exists() else []
-        if any(not path.name.endswith(".part") for path in strangers):
+        begun = {LOCK, LIST, SHARDS, *(path.name for path in leftovers(self.directory))}
+        strangers = {path.name for path in self.directory.iterdir()} - begun
+        if strangers or ((self.directory / SHARDS).exists() and any((self.directory / SHARDS).iterdir())):
             raise InputError(f"{self.directory} is neither empty nor a feature cache: give another directory")
         return True
 
-    def _open(self, new: bool) -> None:
-        if new:
-            write_description(self.directory, Description(self.fingerprint, self._versions, self._notes))
-        made_with = read_description(self.directory).fingerprint
-        if made_with.digest != self.fingerprint.digest:
-            lines = self.fingerprint.differences(made_with)
-            more = f"; and {len(lines) - DIFFERENCES_SHOWN} more" if len(lines) > DIFFERENCES_SHOWN else ""
-            raise InputError(
-                f"{self.directory} was made in another way ({'; '.join(lines[:DIFFERENCES_SHOWN])}{more}): "
-                "give another directory, or the choices it was made with"
-            )
+    def _open(self) -> None:
+        mine = Description(self.fingerprint, self._versions, self._notes)
+        if self._new:
+            (self.directory / SHARDS).mkdir(exist_ok=True)
+            write_list(self.directory, ())
+            write_description(self.directory, mine)
+        _, described = settle_description(self.directory, mine)
         (self.directory / SHARDS).mkdir(exist_ok=True)
         sync_directory(self.directory)
-        contents = scan(self.directory)
-        self.cleared = self._clear(contents)
-        for record in contents.shards:
+        mended = Mending(self.directory, check=self._check, on_shard=self._on_shard).done()
+        self.lines, self.lost = (*described, *mended.lines), mended.lost
+        for record in mended.contents.shards:
+            self._shapes = record.visual_shape, record.audio_shape
             for clip in record.ids:
                 self._have.setdefault(clip, record.name)
-        if contents.shards:
-            self._shapes = contents.shards[0].visual_shape, contents.shards[0].audio_shape
         self._quarantine = Quarantine(self.directory)
 
-    def _clear(self, contents: Contents) -> tuple[str, ...]:
-        """Remove what is not data: leftovers, and shards that are plainly damaged. Both are made again."""
-        lines = []
-        for damaged in contents.damaged:
-            if damaged.foreign:  # whole, and perhaps the only copy of another cache's work: not ours to remove
-                raise InputError(f"{self.directory}: {damaged.words}; take it out of {SHARDS}/")
-        for path in contents.leftovers:
-            path.unlink()
-            lines.append(f"{path.name} was left unfinished: removed")
-        for damaged in contents.damaged:
-            # The record first: without it the shard is no data, whatever happens before the next line.
-            for suffix in (".json", ".h5"):
-                (self.directory / SHARDS / f"{damaged.name}{suffix}").unlink(missing_ok=True)
-            lines.append(f"{damaged.words}: removed")
-        if lines:
-            sync_directory(self.directory / SHARDS)
-        return tuple(lines)
+    def _leave_no_trace(self) -> None:
+        """Take away a new cache into which nothing came, unless it holds what is not the writer's."""
+        own = {DESCRIPTION, LIST, QUARANTINE, LOCK, *self._beside}
+        with contextlib.suppress(OSError):
+            if {path.name for path in self.directory.iterdir()} <= {*own, SHARDS}:
+                if (self.directory / SHARDS).exists():
+                    (self.directory / SHARDS).rmdir()  # fails where it holds something
+                for name in own:
+                    (self.directory / name).unlink(missing_ok=True)
+                self.directory.rmdir()
 
     def _take_note(self, record: ShardRecord) -> None:
-        """Count the clips of a finished shard as held."""
+        """Enter a finished shard in the list and count its clips as held."""
+        add_to_list(self.directory, record)
         self._shapes = record.visual_shape, record.audio_shape
         for clip in record.ids:
             self._have[clip] = record.name

@@ -86,7 +86,7 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
     setup = assemble(config, say)
     fingerprint, pace = setup.fingerprint, setup.pace
     with CacheWriter(config.cache, fingerprint, versions=versions(LIBRARIES), notes=setup.notes()) as writer:
-        for line in writer.cleared:
+        for line in writer.lines:
             say(line)
         setup.located.write_missing(config.cache / MISSING)
         choices = ChoicesFile(config.cache / CHOICES, setup.several)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError, hidden_in, shown, unknown
+from ..files import cannot_write, written_aside
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 HEADER = 65536  # characters among which the first row ends
@@ -121,11 +122,12 @@ def refuse_hidden(where: str, what: str, text: str) -> None:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a CSV file with a header; the file appears only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    with aside.open("w", newline="", encoding="utf-8") as stream:
+    """Write a CSV file with a header, as `written_aside` does: whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with written_aside(path) as stream:
         table = csv.DictWriter(stream, columns, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-    aside.replace(path)

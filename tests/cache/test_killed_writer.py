@@ -16,8 +16,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from avcil.cache import CacheWriter, Fingerprint
-from avcil import files
-from avcil.cache import shard_writer
+from avcil.cache import shard_writer, writer
 
 directory, moment, facts, npz = Path(sys.argv[1]), sys.argv[2], eval(sys.argv[3]), np.load(sys.argv[4])
 ids = [f"clip{number}" for number in range(8)]
@@ -31,10 +30,15 @@ with CacheWriter(directory, Fingerprint(facts)) as cache:
     cache.quarantine("lost", "no audio", "words")
     if moment == "before the hash":
         shard_writer.sha256_of = wait
+    elif moment == "before the shard's name":
+        shard_writer.rename_durably = wait
     elif moment == "between shard and record":
-        shard_writer.write_json = wait
-    elif moment == "before the record's name":
-        files.rename_durably = wait
+        rename, shard_writer.rename_durably = shard_writer.rename_durably, lambda *names: first(*names)
+        def first(*names):
+            rename(*names)
+            shard_writer.rename_durably = wait
+    elif moment == "before the list":
+        writer.add_to_list = wait
     with cache.shard("shard-1", ids[4:], npz["visual"].shape[1:], npz["audio"].shape[1:]) as shard:
         for index in range(4):
             shard.put(index, npz["visual"][4 + index], npz["audio"][4 + index])
@@ -58,33 +62,39 @@ def killed_at(moment: str, directory, tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "moment",
-    ["half of the clips", "before the hash", "between shard and record", "before the record's name"],
+    ["half of the clips", "before the hash", "before the shard's name", "between shard and record", "before the list"],
 )
 @pytest.mark.slow
-def test_only_the_finished_shard_is_data_and_the_rest_is_made_again_bit_for_bit(tmp_path, moment):
+def test_only_finished_shards_are_data_and_the_rest_is_made_again_bit_for_bit(tmp_path, moment):
     directory = tmp_path / "cache"
     killed_at(moment, directory, tmp_path)
-    assert any(path.stem.startswith("shard-1") for path in (directory / "shards").iterdir())
+    ids = [f"clip{number}" for number in range(8)]
+    assert any(path.name.startswith("shard-1") for path in (directory / "shards").iterdir())
+    finished = moment == "before the list"
     reader = FeatureCache(directory)
-    assert reader.ids == ("clip0", "clip1", "clip2", "clip3")
+    assert list(reader.ids) == (ids if finished else ids[:4])
     assert reader.verify().ok
     assert set(reader.quarantined) == {"lost"}
-    assert [path.name.partition(".")[0] for path in scan(directory).leftovers].count("shard-1") >= 1
+    left = [path.name.partition(".")[0] for path in scan(directory).leftovers]
+    assert left == [] if finished else set(left) == {"shard-1"}
 
     visual, audio = features(8)
-    ids = [f"clip{number}" for number in range(8)]
     with CacheWriter(directory, fingerprint()) as cache:  # the kernel freed the dead writer's lock
-        assert cache.have == set(ids[:4])
-        assert cache.cleared
-        cache.write_shard("shard-1", ids[4:], visual[4:], audio[4:])
+        assert bool(cache.lines) != finished
+        assert cache.lost == ()
+        if moment == "between shard and record":  # nothing but the record's name was lacking
+            assert cache.lines == ("shard-1 was written and lacked its record: finished",)
+            assert cache.have == set(ids)
+        elif not finished:
+            assert cache.have == set(ids[:4])
+            cache.write_shard("shard-1", ids[4:], visual[4:], audio[4:])
     with CacheWriter(tmp_path / "undisturbed", fingerprint()) as cache:
         cache.write_shard("shard-0", ids[:4], visual[:4], audio[:4])
+        cache.quarantine("lost", "no audio", "words")
         cache.write_shard("shard-1", ids[4:], visual[4:], audio[4:])
-    for name in ("shard-0", "shard-1"):
-        for suffix in ("h5", "json"):
-            twins = [base / "shards" / f"{name}.{suffix}" for base in (directory, tmp_path / "undisturbed")]
-            assert twins[0].read_bytes() == twins[1].read_bytes()
-    assert sorted(path.name for path in (directory / "shards").iterdir()) == sorted(
-        path.name for path in (tmp_path / "undisturbed/shards").iterdir()
+    there, undisturbed = (
+        {path.relative_to(base): path.read_bytes() for path in base.rglob("*") if path.is_file()}
+        for base in (directory, tmp_path / "undisturbed")
     )
+    assert there == undisturbed
     assert FeatureCache(directory).verify().ok

@@ -22,7 +22,13 @@ def test_each_change_is_on_disk_at_once(tmp_path):
         assert cache.quarantined == {"a": {"reason": "timeout", "words": "killed after 60 s\nsecond line, «quoted»"}}
         assert cache.release(cache.quarantined) == ("a",)
     assert read_quarantine(directory) == {}
-    assert list(directory.glob("*.part")) == []
+    assert sorted(path.name for path in directory.iterdir()) == [
+        ".lock",
+        "cache.json",
+        "quarantine.json",
+        "shards",
+        "shards.list",
+    ]
 
 
 def test_readers_see_the_quarantine(known):
@@ -40,8 +46,18 @@ def test_a_half_written_list_beside_the_real_one_is_not_read(known):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"a": "broken"}), json.dumps({"a": {"reason": "x"}})])
-def test_a_damaged_list_is_refused_in_one_line(known, content):
-    (known.directory / "quarantine.json").write_text(content)
-    with pytest.raises(InputError) as error, CacheWriter(known.directory, fingerprint()):
-        pass
-    assert "quarantine.json" in one_line(error)
+def test_a_damaged_list_is_one_line_for_readers_and_set_aside_by_a_writer(known, content):
+    path = known.directory / "quarantine.json"
+    path.write_text(content)
+    with pytest.raises(InputError) as error:
+        read_quarantine(known.directory)
+    assert str(path) in one_line(error)
+    assert f"`avcil-extract repair --cache {known.directory}` mends it" in one_line(error)
+    with CacheWriter(known.directory, fingerprint()) as cache:
+        assert cache.quarantined == {}
+        assert cache.lines == (
+            "quarantine.json was damaged: moved to set-aside/quarantine.json; its clips are tried again",
+        )
+        cache.quarantine("a", "r", "w")
+    assert set(read_quarantine(known.directory)) == {"a"}
+    assert (known.directory / "set-aside/quarantine.json").read_text() == content

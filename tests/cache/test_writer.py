@@ -1,4 +1,7 @@
+import errno
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -6,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from avcil.cache import CacheWriter, FeatureCache, NotStorable, scan
+from avcil.cache import CacheWriter, FeatureCache, NotStorable, read_quarantine, scan
 from avcil.errors import InputError
 
 from .conftest import AUDIO_SHAPE, VISUAL_SHAPE, features, fingerprint, one_line
@@ -28,7 +31,7 @@ def test_a_second_writer_goes_on_where_the_first_stopped(known):
     visual, audio = features(2, seed=9)
     with CacheWriter(known.directory, fingerprint()) as cache:
         assert cache.have == frozenset(known.ids)
-        assert cache.cleared == ()
+        assert (cache.lines, cache.lost) == ((), ())
         cache.write_shard("shard-00002-test", ["new_a", "new_b"], visual, audio)
         assert cache.have == frozenset(known.ids) | {"new_a", "new_b"}
     assert FeatureCache(known.directory).ids == (*known.ids, "new_a", "new_b")
@@ -75,7 +78,7 @@ def test_the_lock_is_freed_when_a_writer_is_refused(known):
         assert cache.have
 
 
-@pytest.mark.parametrize("kind", ["file", "strange folder", "cache.json gone", "newer format"])
+@pytest.mark.parametrize("kind", ["file", "strange folder", "cache.json of another program", "newer format"])
 def test_what_is_no_cache_is_left_alone(tmp_path, known, kind):
     target = tmp_path / "other"
     if kind == "file":
@@ -83,12 +86,13 @@ def test_what_is_no_cache_is_left_alone(tmp_path, known, kind):
     elif kind == "strange folder":
         target.mkdir()
         (target / "holiday.txt").write_text("mine")
-    else:
+    elif kind == "newer format":
         target = known.directory
         content = json.loads((target / "cache.json").read_text())
-        (target / "cache.json").unlink()
-        if kind == "newer format":
-            (target / "cache.json").write_text(json.dumps({**content, "format_version": 2}))
+        (target / "cache.json").write_text(json.dumps({**content, "format_version": 2}))
+    else:
+        target.mkdir()
+        (target / "cache.json").write_text("{}")
     before = sorted(path.name for path in tmp_path.rglob("*"))
     with pytest.raises(InputError) as error, CacheWriter(target, fingerprint()):
         pass
@@ -102,6 +106,38 @@ def test_an_empty_folder_becomes_a_cache(tmp_path):
     with CacheWriter(tmp_path, fingerprint()) as cache:
         assert cache.have == frozenset()
     assert scan(tmp_path).shards == ()
+
+
+@pytest.mark.parametrize("left", [[], ["shards.list"], ["shards", "shards.list"]])
+def test_what_a_writer_killed_at_its_very_beginning_left_becomes_a_cache(tmp_path, left):
+    (tmp_path / ".lock").touch()
+    for name in left:
+        (tmp_path / name).mkdir() if name == "shards" else (tmp_path / name).touch()
+    (tmp_path / "cache.json.avcil-0123456789abcdef.part").write_text("{")
+    with CacheWriter(tmp_path, fingerprint()) as cache:
+        cache.write_shard("s", ["a"], *features(1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "cache.json", "shards", "shards.list"]
+    assert FeatureCache(tmp_path).verify().ok
+
+
+def test_a_new_cache_into_which_nothing_came_is_gone_after_an_error(tmp_path):
+    directory = tmp_path / "deep" / "cache"
+
+    def fail(say):
+        with CacheWriter(directory, fingerprint()) as cache:
+            say(cache)
+            raise InputError("no room")
+
+    for nothing in (lambda cache: None, lambda cache: cache.beside("missing.csv").write_text("video_id\n")):
+        with pytest.raises(InputError, match="no room"):
+            fail(nothing)
+        assert not directory.exists()
+    with pytest.raises(InputError, match="no room"):
+        fail(lambda cache: cache.quarantine("a", "no audio", ""))
+    assert set(read_quarantine(directory)) == {"a"}
+    with pytest.raises(InputError, match="no room"):
+        fail(lambda cache: cache.write_shard("s", ["b"], *features(1)))
+    assert FeatureCache(directory).ids == ("b",)
 
 
 def test_nothing_can_be_written_outside_the_with_block(tmp_path):
@@ -218,41 +254,156 @@ def test_what_does_not_belong_into_the_cache_is_refused(known):
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10))
     with CacheWriter(tmp_path / "cache", fingerprint()) as cache:
-        with pytest.raises(InputError, match=r"no room for shard s in .*: it needs 0 MB, 0 MB are free"):
+        with pytest.raises(InputError, match=r"no room for shard s in .*: it needs 8\.33 kB, 10 B are free"):
             cache.write_shard("s", ["a"], *features(1))
         assert list((tmp_path / "cache/shards").iterdir()) == []
 
 
-def test_leftovers_and_damaged_shards_are_cleared_and_said(make_cache):
-    known = make_cache(sizes=(2, 2, 2, 2))
-    known.shard(0).write_bytes(known.shard(0).read_bytes()[:-1])
-    known.shard(1).unlink()
-    known.shard(2, "json").unlink()
-    (known.directory / "shards" / "x.h5.part").write_bytes(b"half")
+def test_a_limit_of_file_sizes_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda what: (1000, 1000))
+    with CacheWriter(tmp_path / "cache", fingerprint()) as cache:
+        with pytest.raises(InputError, match=r"it needs 8\.33 kB, and no file may be larger than 1 kB \(ulimit -f\)"):
+            cache.write_shard("s", ["a"], *features(1))
+        assert list((tmp_path / "cache/shards").iterdir()) == []
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from avcil.cache import CacheWriter, Fingerprint, shard_writer
+from avcil.errors import InputError
+with CacheWriter(Path(sys.argv[1]), Fingerprint({"storage": "float16"})) as cache:
+    features = np.ones((1, 20, 30, 40), np.float32), np.ones((1, 40), np.float32)
+    cache.write_shard("first", ["a"], *features)
+    shard_writer.ShardWriter._refuse_without_room = lambda self: None
+    for size in range(100, 20_000, 900):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        try:
+            cache.write_shard("s", ["b"], *features)
+        except InputError as error:
+            print(error)
+"""
+
+
+def test_wherever_the_system_refuses_hdf5_the_bytes_it_is_one_line_and_leaves_nothing(tmp_path):
+    """HDF5 tells of it by OSError or RuntimeError, in its own words."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path / "c")], capture_output=True, text=True, check=True
+    )
+    words = (
+        f"{tmp_path / 'c/shards/s.h5'} cannot be written (File too large): raise the limit of file sizes (ulimit -f)"
+    )
+    assert done.stdout.splitlines() == [words] * len(range(100, 20_000, 900))
+    assert done.stderr == ""
+    assert sorted(path.name for path in (tmp_path / "c/shards").iterdir()) == ["first.h5", "first.json"]
+
+
+@pytest.mark.parametrize("step", ["pwrite", "fsync"])
+def test_a_disk_that_becomes_full_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, step):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with CacheWriter(tmp_path / "cache", fingerprint()) as cache:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, step, full)
+            with pytest.raises(InputError) as error:
+                cache.write_shard("s", ["a"], *features(1))
+        assert one_line(error) == (
+            f"{tmp_path / 'cache/shards/s.h5'} cannot be written (No space left on device): "
+            "make room there, or choose another place"
+        )
+        assert list((tmp_path / "cache/shards").iterdir()) == []
+        cache.write_shard("s", ["a"], *features(1))
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, known):
+    def read_only(*arguments, **named):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot be written \(Not a directory\)"):
+        CacheWriter(tmp_path / "file" / "cache", fingerprint()).__enter__()
+    for method, directory in (("mkdir", tmp_path / "new"), ("open", known.directory), ("open", tmp_path / "newer")):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, method, read_only)
+            with pytest.raises(InputError) as error:
+                CacheWriter(directory, fingerprint()).__enter__()
+        assert "(Read-only file system): choose a place that can be written to" in one_line(error)
+        assert directory == known.directory or not directory.exists()
+
+
+def test_a_file_system_without_locks_is_one_line_for_the_writer_and_none_for_the_reader(known, tmp_path, monkeypatch):
+    def no_locks(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    for directory in (known.directory, tmp_path / "new"):
+        with pytest.raises(InputError) as error:
+            CacheWriter(directory, fingerprint()).__enter__()
+        assert f"{directory} is on a file system without locks (No locks available)" in one_line(error)
+    assert not (tmp_path / "new").exists()
+    reader = FeatureCache(known.directory)
+    assert reader.read(known.ids).visual.shape[0] == len(known.ids)
+    assert reader.verify().ok
+
+
+def test_files_of_somebody_else_are_left_alone_and_named(known, tmp_path):
+    own = {
+        "backup.h5": b"mine",
+        "my notes.json": b"{}",
+        "shard-00009-test.h5.part": b"half",
+        "a.part": b"",
+        "b.h5": b"",
+    }
+    for name, content in own.items():
+        (known.directory / "shards" / name).write_bytes(content)
+    visual, audio = features(2)
     with CacheWriter(known.directory, fingerprint()) as cache:
-        assert cache.have == frozenset(known.shards[3])
-        assert len(cache.cleared) == 4
-        assert any("shard-00000-test has" in line and "removed" in line for line in cache.cleared)
-    assert sorted(path.name for path in (known.directory / "shards").iterdir()) == [
-        "shard-00003-test.h5",
-        "shard-00003-test.json",
-    ]
+        assert sorted(cache.lines) == sorted(f"shards/{name} is left alone: no part of it" for name in own)
+        assert cache.lost == ()
+        cache.write_shard("b", ["new_a", "new_b"], visual, audio)  # a name that is taken by somebody's file
+    for name, content in own.items():
+        place = known.directory / ("set-aside" if name == "b.h5" else "shards")
+        assert (place / name).read_bytes() == content
+    assert FeatureCache(known.directory).ids == ("new_a", "new_b", *known.ids)
 
 
-def test_another_caches_shard_is_refused_but_not_removed(make_cache):
-    known, other = make_cache(), make_cache("int8", (2,), name="other")
-    for suffix in ("h5", "json"):
-        target = known.directory / "shards" / f"shard-00000-other.{suffix}"
-        text = other.shard(0, suffix).read_bytes().replace(b"shard-00000-test", b"shard-00000-other")
-        target.write_bytes(text if suffix == "json" else other.shard(0, suffix).read_bytes())
-    with (
-        pytest.raises(InputError, match="shard-00000-other was made for another cache"),
-        CacheWriter(known.directory, fingerprint()),
-    ):
-        pass
-    assert (known.directory / "shards" / "shard-00000-other.h5").exists()
-    with pytest.raises(InputError, match="shard-00000-other was made for another cache"):
-        FeatureCache(known.directory)
+def test_shards_that_are_a_link_to_another_folder_are_refused(known, tmp_path):
+    home = tmp_path / "thesis"
+    home.mkdir()
+    (home / "thesis.h5").write_bytes(b"mine")
+    (home / "package.json").write_text("{}")
+    (known.directory / "shards").rename(tmp_path / "shards")
+    (known.directory / "shards").symlink_to(home)
+    with pytest.raises(InputError) as error:
+        CacheWriter(known.directory, fingerprint()).__enter__()
+    assert f"{known.directory / 'shards'} is a link, and nothing is written or moved through one" in one_line(error)
+    assert sorted(path.name for path in home.iterdir()) == ["package.json", "thesis.h5"]
+    (known.directory / "shards").unlink()
+    (known.directory / "shards").symlink_to(tmp_path / "shards")
+    assert FeatureCache(known.directory).ids == known.ids  # to read through one is another matter
+
+
+@pytest.mark.parametrize("name", ["cache.json", "quarantine.json", "shards.list", ".lock", "set-aside", "shards/s.h5"])
+def test_nothing_is_written_through_a_link(tmp_path, known, name):
+    victim = tmp_path / "victim"
+    victim.mkdir() if name == "set-aside" else victim.write_bytes(b"mine")
+    before = sorted(tmp_path.glob("victim/*")), victim.is_file() and victim.read_bytes()
+    path = known.directory / name
+    path.unlink(missing_ok=True)
+    path.symlink_to(victim)
+    known.shard(1).write_bytes(b"damaged")
+    try:
+        with CacheWriter(known.directory, fingerprint()) as cache:
+            cache.quarantine("a", "no audio", "")
+            cache.write_shard("s", ["new"], *features(1))
+    except InputError as error:
+        assert "link" in str(error)  # noqa: PT017
+        assert name in (".lock", "set-aside")
+    else:
+        assert name not in (".lock", "set-aside")
+    assert (sorted(tmp_path.glob("victim/*")), victim.is_file() and victim.read_bytes()) == before
 
 
 def test_a_clip_that_is_encoded_after_all_leaves_the_quarantine(tmp_path):
