@@ -1,7 +1,7 @@
 """The cache room: frozen features of clips in verified shards, the only door between the two stages."""
 
 from .contents import Contents, Damaged, scan
-from .description import origin_of
+from .description import mending, origin_of, recorded
 from .export import export
 from .fingerprint import Fingerprint
 from .mend import Lost
@@ -27,8 +27,10 @@ __all__ = [
     "VerifyReport",
     "bytes_per_clip",
     "export",
+    "mending",
     "origin_of",
     "read_quarantine",
+    "recorded",
     "scan",
     "verify",
 ]

@@ -6,6 +6,7 @@ visual.npy (N, L, S, D)   audio.npy (N, D)   clips.csv (row, video_id)   cache.j
 import contextlib
 import csv
 import fcntl
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ def export(cache: "FeatureCache", out: Path, ids: Sequence[str], *, dtype: torch
     shapes = {"visual": (len(ids), *cache.visual_shape), "audio": (len(ids), *cache.audio_shape)}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        needed = sum(int(np.prod(shape)) * kept.itemsize for shape in shapes.values())
+        needed = sum(math.prod(shape) * kept.itemsize for shape in shapes.values())
         if needed > (free := shutil.disk_usage(out.parent).free):
             raise InputError(f"no room to export to {out}: {size(needed)} needed, {size(free)} free")
         with _folder_aside(out) as part:

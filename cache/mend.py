@@ -76,7 +76,7 @@ class Mending:
         if self._check:
             for problem in verified(contents, on_shard=self._on_shard).problems:
                 if problem.shard is not None:
-                    hurt.setdefault(problem.shard, f"shard {problem.shard} is damaged ({problem})")
+                    hurt.setdefault(problem.shard, str(problem))
         mended = {name for name in hurt if self._write_record_again(contents, name)}
         contents = scan(self.directory)
         mended -= {damaged.name for damaged in contents.damaged}

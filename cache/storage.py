@@ -3,6 +3,7 @@
 L time slices, S tokens, D channels. A "token" is one row of D channels, whether of (L, S, D) or of (D,).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -84,8 +85,8 @@ def bytes_per_clip(name: str, visual_shape: tuple[int, ...], audio_shape: tuple[
     kind = storage_type(name)
     total = 0
     for shape in (visual_shape, audio_shape):
-        total += int(np.prod(shape)) * np.dtype(kind.file_dtype).itemsize
-        total += int(np.prod(shape[:-1])) * 4 if kind.scaled else 0
+        total += math.prod(shape) * np.dtype(kind.file_dtype).itemsize
+        total += math.prod(shape[:-1]) * 4 if kind.scaled else 0
     return total
 
 

@@ -62,11 +62,13 @@ class CacheWriter:
         """What was done on entering: one line for each thing put right, moved or removed."""
         self.lost: tuple[Lost, ...] = ()
         """Shards that were found damaged or missing on entering: their clips have to be made again."""
+        self.made_again: dict[str, bool] = {}
+        """Those of them that have been, by name, and whether each file is what it was, bit for bit."""
         self._versions, self._notes = dict(versions or {}), dict(notes or {})
         self._kind = storage_type(str(fingerprint.facts.get("storage", "")))
         self._check, self._on_shard = check, on_shard
         self._inside = contextlib.ExitStack()
-        self._new = False
+        self._new = self._made_folder = False
         self._beside: set[str] = set()
         self._have: dict[str, str] = {}
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
@@ -75,6 +77,7 @@ class CacheWriter:
     def __enter__(self) -> Self:
         new = self._refuse_what_is_no_cache()
         try:
+            self._made_folder = not self.directory.exists()
             self.directory.mkdir(parents=True, exist_ok=True)
             with contextlib.ExitStack() as inside:
                 busy = f"another process is writing to {self.directory}: wait for it to end"
@@ -147,6 +150,7 @@ class CacheWriter:
         if self._shapes not in (None, shapes):
             raise InputError(f"{self.directory} holds features of shapes {self._shapes}, not {shapes}")
         self._open_quarantine  # noqa: B018 - refuses a shard outside the `with` block
+        was = next((lost.record for lost in self.lost if lost.name == name), None)
         for suffix in (".json", ".h5"):  # somebody's file that happens to have this name
             if os.path.lexists(path := self.directory / SHARDS / f"{name}{suffix}"):
                 set_aside(self.directory, path)
@@ -158,7 +162,7 @@ class CacheWriter:
             kind=self._kind,
             fingerprint=self.fingerprint,
             versions=self._versions,
-            notes=self._notes,
+            notes=self._notes if was is None or was.notes is None else was.notes,
             on_finished=self._take_note,
         )
 
@@ -232,11 +236,15 @@ class CacheWriter:
                     (self.directory / SHARDS).rmdir()  # fails where it holds something
                 for name in own:
                     (self.directory / name).unlink(missing_ok=True)
-                self.directory.rmdir()
+                if self._made_folder:
+                    self.directory.rmdir()
 
     def _take_note(self, record: ShardRecord) -> None:
         """Enter a finished shard in the list and count its clips as held."""
         add_to_list(self.directory, record)
+        for lost in self.lost:
+            if lost.name == record.name:
+                self.made_again[record.name] = record.sha256 == lost.record.sha256
         self._shapes = record.visual_shape, record.audio_shape
         for clip in record.ids:
             self._have[clip] = record.name

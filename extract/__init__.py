@@ -6,8 +6,8 @@
 `preparation/`   recipes: what is taken from a clip, and what the encoders get of it
 `encoders/`      frozen models; one file a family
 `released/`      the authors' feature files, read without unpickling
-`choices`, `selection`, `pipeline`, `sink`           which files and shards, how they are made, who writes them
-`config`, `assembly`, `run`, `plan`, `inspect`, `cli`   what a user chooses, and the commands
+`choices`, `selection`, `pipeline`, `sink`   which files and shards, how they are made, who writes them
+`config`, `assembly`, `notes`, `run`, `plan`, `repair`, `inspect`, `cli`   what a user chooses, and the commands
 
 This file imports nothing: the worker processes come through here and have to stay light.
 """

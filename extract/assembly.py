@@ -1,14 +1,14 @@
 """Put a run together: clips, encoders, recipe, pace, and what the cache is told about them."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..cache import Fingerprint, scan
+from ..cache import Fingerprint, Lost, origin_of
 from ..devices import PRECISIONS, Precision, choose_device, fastest_precision
 from ..manifests import Choice, Located, Manifest
 from ..threads import usable_cores
@@ -18,9 +18,10 @@ from .clips import benchmark_of, in_words, locate
 from .config import ExtractionConfig
 from .decoding.frames import READING
 from .encoders import load_audio_encoder, load_visual_encoder
+from .notes import noted
 from .pipeline import Encoders, Pace
 from .preparation.recipes import ClipPreparation, Recipe, recipe
-from .selection import ShardPlan, shard_plans
+from .selection import ShardPlan, plans_again, shard_plans
 
 LIBRARIES = ("torch", "transformers", "numpy", "pillow", "av", "decord", "soxr", "h5py")
 """Those that touch a clip."""
@@ -38,26 +39,30 @@ class Setup:
     several: Mapping[str, Choice]
     """Of these, the clips that have several files, by id."""
     encoders: Encoders
+    precision: Precision
     preparation: ClipPreparation
     pace: Pace
     fingerprint: Fingerprint
 
-    def shards(self, have: Collection[str], quarantined: Collection[str]) -> list[ShardPlan]:
-        """What is left to do for a cache that holds the clips `have` and keeps others in its quarantine."""
-        return shard_plans(
+    def shards(self, have: Collection[str], quarantined: Collection[str], lost: Sequence[Lost] = ()) -> list[ShardPlan]:
+        """What is left to do for a cache that holds the clips `have`, keeps others in its quarantine, and lost some."""
+        rest = shard_plans(
             self.manifest.clips,
             self.found,
             have=have,
             quarantined=() if self.config.retry_quarantined else quarantined,
             shard_size=self.config.shard_size,
             several=self.several,
+            lost=lost,
         )
+        return [*plans_again(lost, self.located.found, self.several), *rest]
 
     def notes(self) -> dict[str, Any]:
         """What a new cache keeps for readers, beside its fingerprint."""
         return {
             "device": str(self.encoders.device),
             "batch_size": self.pace.batch_size,
+            "choices": noted(self.config, precision=self.precision, batch_size=self.pace.batch_size),
             "missing_audio": self.preparation.missing_audio,
             "audio_preparation": dataclasses.asdict(self.preparation.audio),
             "visual_preparation": dataclasses.asdict(self.preparation.visual),
@@ -90,8 +95,9 @@ def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
         manifest=benchmark.manifest,
         located=located,
         found=found,
-        several=settled(several, benchmark.manifest, preparation, workers=pace.workers, timeout=pace.clip_timeout),
+        several=settled(several, benchmark.manifest, preparation, pace),
         encoders=encoders,
+        precision=precision,
         preparation=preparation,
         pace=pace,
         fingerprint=fingerprint(encoders, how, config.store),
@@ -117,10 +123,20 @@ def load_encoders(config: ExtractionConfig) -> tuple[Encoders, Precision]:
 
 def begun_with(cache: Path | None) -> Precision | None:
     """The precision of the encoders that a cache was begun with, if there is one and it says so."""
-    if cache is None or not (cache / "cache.json").exists():
+    origin = None if cache is None else origin_of(cache)
+    if origin is None:
         return None
-    said = scan(cache).description.fingerprint.facts.get("visual_encoder", {}).get("precision")
+    said = origin.fingerprint.facts.get("visual_encoder", {}).get("precision")
     return next((precision for precision in PRECISIONS if precision == said), None)
+
+
+def batches_of(cache: Path | None, device: torch.device) -> int | None:
+    """The size of the batches that a cache was begun with, on such a device: another size may round differently."""
+    origin = None if cache is None else origin_of(cache)
+    said = {} if origin is None else origin.notes
+    size = said.get("batch_size")
+    same = str(said.get("device")).partition(":")[0] == device.type
+    return size if same and isinstance(size, int) and size > 0 else None
 
 
 def fingerprint(encoders: Encoders, recipe: Recipe, storage: str) -> Fingerprint:
@@ -139,13 +155,13 @@ def pace_of(config: ExtractionConfig, device: torch.device) -> Pace:
     """How the work is cut up, with defaults that suit the machine.
 
     Beside a GPU one worker process a core decodes; beside encoders on the CPU a quarter of them suffices. A batch of
-    32 fills a GPU; on a CPU more than two clips bring nothing.
+    32 fills a GPU; on a CPU more than two clips bring nothing. A cache goes on with the size that it was begun with.
     """
     on_gpu = device.type == "cuda"
     cores = usable_cores()
     return Pace(
         workers=config.workers or (cores if on_gpu else max(1, cores // 4)),
-        batch_size=config.batch_size or (32 if on_gpu else 2),
+        batch_size=config.batch_size or batches_of(config.cache, device) or (32 if on_gpu else 2),
         clip_timeout=config.clip_timeout,
         clip_memory=config.clip_memory,
     )

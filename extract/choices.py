@@ -12,6 +12,7 @@ from ..errors import InputError, shown
 from ..manifests import Choice, Manifest
 from ..manifests.tables import read_table, write_table
 from .decoding.workers import DecodingPool, Job
+from .pipeline import Pace
 from .preparation.recipes import ClipPreparation
 
 CHOICES = "choices.csv"
@@ -19,7 +20,7 @@ COLUMNS = ("video_id", "file", "other_files")
 
 
 def settled(
-    several: Mapping[str, Choice], manifest: Manifest, preparation: ClipPreparation, *, workers: int, timeout: float
+    several: Mapping[str, Choice], manifest: Manifest, preparation: ClipPreparation, pace: Pace
 ) -> dict[str, Choice]:
     """The choices without disputes: of different files between which nothing tells, the only one that can be decoded.
 
@@ -29,8 +30,7 @@ def settled(
         several: of the clips that are to be encoded, by id.
         manifest: the list that they are of.
         preparation: what is wanted of a clip.
-        workers: decoding worker processes.
-        timeout: seconds that one decoder may take for one file.
+        pace: how many worker processes decode, and their limits.
 
     Raises:
         InputError: two of the files can be decoded: only the user knows which is the clip's.
@@ -40,8 +40,8 @@ def settled(
         return dict(several)
     without = dict(several)
     jobs = (Job(clip, path) for clip, choice in disputed.items() for path in choice.files)
-    with DecodingPool(preparation, workers=workers, timeout=timeout) as pool:
-        outcomes = pool.read_all(jobs, ahead=workers)
+    with DecodingPool(preparation, workers=pace.workers, timeout=pace.clip_timeout, memory=pace.clip_memory) as pool:
+        outcomes = pool.read_all(jobs, ahead=pace.workers)
         for clip, choice in disputed.items():
             read = list(itertools.islice(outcomes, len(choice.files)))
             good = [outcome.job.path for outcome in read if outcome.clip is not None]

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 TERMINATED = 128 + signal.SIGTERM
+REPAIRABLE = (
+    *("dataset", "manifest", "classes", "videos", "video_encoder", "audio_encoder", "random_weights", "recipe"),
+    *("device", "precision", "store", "workers", "batch_size", "clip_timeout", "missing_audio"),
+)
+"""Choices of `run` that `repair` takes where the cache does not note them, or notes what is no longer so."""
 
 
 @click.group(cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,12 +81,32 @@ def status(cache: Path, **choices: Any) -> None:
 @main.command()
 @click.option("--cache", type=FOLDER, required=True, help="Folder of the feature cache.")
 def verify(cache: Path) -> None:
-    """Check a cache: the hash of each shard, then the checksum and finiteness of each clip. Status 1 if any is bad."""
+    """Check a cache: that no shard is lost, each one's hash, each clip's checksum. Status 1 if anything is wrong."""
     from .inspect import verified
 
     good, lines = verified(cache, _console())
     for line in lines:
         say(line)
+    sys.exit(0 if good else 1)
+
+
+@main.command()
+@click.option("--cache", type=FOLDER, required=True, help="Folder of the feature cache.")
+@options_of(ExtractionConfig, REPAIRABLE, required=False)
+@click.option("--features", type=FOLDER, help="Folder with the authors' feature files, of a cache of import-released.")
+@click.option("--give-up-lost", is_flag=True, help="Make nothing: put clips that are lost on the quarantine list.")
+def repair(cache: Path, give_up_lost: bool, **choices: Any) -> None:
+    """Make again what `verify` finds damaged or missing, bit for bit, and nothing else. Status 1 if some is still lost.
+
+    What has to be known for it the cache notes: an option is needed only where something has moved since, or where the
+    cache is of version 0.1, which noted nothing. Nothing is deleted: what was damaged is moved to CACHE/set-aside.
+    """
+    from .repair import repair as mend
+
+    signal.signal(signal.SIGTERM, _terminate)
+    good, lines = mend(cache, choices, _console(), give_up_lost=give_up_lost)
+    for line in lines:
+        click.echo(line)
     sys.exit(0 if good else 1)
 
 
@@ -106,6 +131,7 @@ def import_released(**choices: Any) -> None:
     Nothing in them is ever run: pickles are read for plain numpy arrays only.
     """
     from .clips import benchmark_of
+    from .notes import noted
     from .released.importing import import_released as bring_in
 
     config = checked(ImportConfig, choices)
@@ -117,6 +143,7 @@ def import_released(**choices: Any) -> None:
         storage=config.store,
         shard_size=config.shard_size,
         jpeg_rate=benchmark.released_frame_rate,
+        choices=noted(config),
         console=_console(),
     )
     for line in report.lines():

@@ -59,7 +59,7 @@ class ExtractionConfig(ClipList):
     workers: Positive | None = None
     """Decoding worker processes; by default as many as the device and the processor's cores ask for."""
     batch_size: Positive | None = None
-    """Clips encoded at once; by default 32 on a GPU, 2 on a CPU."""
+    """Clips encoded at once; by default as the cache was begun, else 32 on a GPU, 2 on a CPU."""
     shard_size: Positive = 256
     """Places of the list that a shard covers; keep it the same when you resume. A killed run loses one at
     most."""
@@ -73,6 +73,8 @@ class ExtractionConfig(ClipList):
     """Only the first N clips that have a file."""
     retry_quarantined: bool = False
     """Try clips again that an earlier run quarantined."""
+    skip_verify: bool = False
+    """Do not check every byte that the cache holds before the run, only what a glance at each shard shows."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
 
-from ..cache import FeatureCache, read_quarantine, scan
+from ..cache import FeatureCache, mending, read_quarantine, scan
 from ..cache import verify as verify_cache
 from ..errors import InputError, unknown
 from ..manifests import SPLITS
 from ..wording import RANDOM_WEIGHTS, size
 from .clips import benchmark_of
 from .config import ClipList
+from .progress import checking
 
 EXPORT_TYPES = {"float16": torch.float16, "float32": torch.float32}
 
@@ -50,7 +50,10 @@ def status_lines(cache: Path, clips: ClipList | None) -> list[str]:
         why = ", ".join(f"{reason} {count}" for reason, count in reasons)
         lines.append(f"quarantined: {len(quarantined)} ({why}; words in {cache / 'quarantine.json'})")
     lines += [f"damaged: {damaged.words}" for damaged in contents.damaged]
+    if contents.damaged:
+        lines.append(mending(cache))
     lines += [f"unfinished, no data: {path.name}" for path in contents.leftovers]
+    lines += [f"no part of the cache: {path.name}" for path in contents.strangers]
     if clips is not None:
         table = benchmark_of(clips).manifest
         for split in SPLITS:
@@ -65,12 +68,10 @@ def verified(cache: Path, console: Console) -> tuple[bool, list[str]]:
     Raises:
         InputError: not a cache.
     """
-    shards = len(scan(cache).shards)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("verifying", total=shards)
-        report = verify_cache(cache, on_shard=lambda _: bar.advance(task))
+    with checking(len(scan(cache).shards), console) as on_shard:
+        report = verify_cache(cache, on_shard=on_shard)
     lines = [*map(str, report.problems), *report.remarks]
-    words = "as it was written" if report.ok else f"{len(report.problems)} problems"
+    words = "as it was written" if report.ok else f"{len(report.problems)} problems; {report.mending}"
     lines.append(f"{cache}: {report.clips} clips in {report.shards} shards, {size(report.bytes)}: {words}")
     return report.ok, lines
 

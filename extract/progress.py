@@ -1,6 +1,8 @@
 """How far a run is: a bar on a terminal, a plain line now and then in a log file."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from ..wording import duration
 
 SECONDS_BETWEEN_LINES = 30.0
+
+
+@contextmanager
+def checking(shards: int, console: Console) -> Iterator[Callable[[str], None]]:
+    """A bar for the checking of so many shards of a cache; what it gives is called as each is done."""
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("verifying", total=shards)
+        yield lambda _: bar.advance(task)
 
 
 class ExtractionProgress:

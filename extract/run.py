@@ -1,23 +1,27 @@
 """`avcil-extract run`: from the choices to a cache and a summary."""
 
+import shlex
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from ..cache import CacheWriter
+from ..cache import CacheWriter, Fingerprint
 from ..errors import InputError, shown
 from ..manifests import Located, Manifest
 from ..versions import versions
 from ..wording import RANDOM_WEIGHTS, duration
-from .assembly import LIBRARIES, assemble
+from .assembly import LIBRARIES, Setup, assemble
 from .choices import CHOICES, ChoicesFile
 from .clips import in_words
 from .config import ExtractionConfig
 from .pipeline import Tally, extract
-from .progress import ExtractionProgress
+from .progress import ExtractionProgress, checking
 from .selection import ShardPlan
 
 MISSING = "missing.csv"
@@ -36,6 +40,10 @@ class Summary:
     """Clips quarantined by an earlier run and not tried again."""
     several: int
     """Clips of this run that more than one file could be."""
+    made_again: Mapping[str, bool]
+    """Shards that had been damaged or lost: by name, whether each is what it was, bit for bit."""
+    lost: tuple[str, ...]
+    """Clips of such shards that have no file any more."""
     tally: Tally
     random_weights: bool
 
@@ -48,6 +56,7 @@ class Summary:
         if self.had:
             lines.append(f"in the cache before: {self.had}")
         lines.append(f"encoded: {tally.encoded}")
+        lines += repaired(self.made_again, self.lost, cache)
         if tally.quarantined:
             reasons = ", ".join(f"{reason} {n}" for reason, n in Counter(tally.quarantined.values()).most_common())
             lines.append(f"quarantined: {len(tally.quarantined)} ({reasons}; words in {cache / 'quarantine.json'})")
@@ -84,44 +93,86 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
         console.print(Text(shown(line)), soft_wrap=True)
 
     setup = assemble(config, say)
-    fingerprint, pace = setup.fingerprint, setup.pace
-    with CacheWriter(config.cache, fingerprint, versions=versions(LIBRARIES), notes=setup.notes()) as writer:
-        for line in writer.lines:
-            say(line)
-        setup.located.write_missing(config.cache / MISSING)
-        choices = ChoicesFile(config.cache / CHOICES, setup.several)
-        plans = setup.shards(writer.have, writer.quarantined)
+    with open_cache(config.cache, setup.fingerprint, setup.notes(), console, check=not config.skip_verify) as writer:
+        setup.located.write_missing(writer.beside(MISSING))
+        plans = setup.shards(writer.have, writer.quarantined, writer.lost)
         had = sum(clip in writer.have for clip in setup.found)
-        to_do = clips_of(plans)
-        tally = Tally()
-        if to_do:
-            say(f"{to_do} clips to do, {len(plans)} shards; {pace.workers} decoding, batches of {pace.batch_size}")
-            with ExtractionProgress(to_do, console) as progress:
-                tally = extract(
-                    plans,
-                    writer,
-                    setup.encoders,
-                    setup.preparation,
-                    pace,
-                    on_done=lambda encoded, quarantined: progress.step(encoded=encoded, quarantined=quarantined),
-                    on_read=choices.note,
-                )
+        planned = {job.id for plan in plans for job in plan.jobs}
         summary = Summary(
             manifest=setup.manifest,
             located=setup.located,
             cache=config.cache,
             had=had,
-            left_alone=len(setup.found) - had - to_do,
+            left_alone=sum(clip not in writer.have and clip not in planned for clip in setup.found),
             several=len(setup.several),
-            tally=tally,
-            random_weights=fingerprint.random_weights,
+            tally=carry_out(setup, plans, writer, console, ChoicesFile(writer.beside(CHOICES), setup.several)),
+            made_again=writer.made_again,
+            lost=tuple(clip for shard in writer.lost for clip in shard.ids if clip not in planned),
+            random_weights=setup.fingerprint.random_weights,
         )
         if not writer.have:
             raise InputError(nothing_came_out(summary))
     return summary
 
 
-def clips_of(plans: list[ShardPlan]) -> int:
+@contextmanager
+def open_cache(
+    cache: Path, fingerprint: Fingerprint, notes: Mapping[str, Any], console: Console, *, check: bool = True
+) -> Iterator[CacheWriter]:
+    """A cache opened for writing, checked and mended with a bar; what was done is printed."""
+    with ExitStack() as inside:
+        with checking(len(list((cache / "shards").glob("*.h5"))), console) as on_shard:
+            writer = CacheWriter(
+                cache, fingerprint, versions=versions(LIBRARIES), notes=notes, check=check, on_shard=on_shard
+            )
+            inside.enter_context(writer)
+        for line in writer.lines:
+            console.print(Text(shown(line)), soft_wrap=True)
+        yield writer
+
+
+def carry_out(
+    setup: Setup, plans: Sequence[ShardPlan], writer: CacheWriter, console: Console, choices: ChoicesFile
+) -> Tally:
+    """Make the shards of `plans`, with a line beforehand and progress; `choices` is told which files were read."""
+    to_do, pace = clips_of(plans), setup.pace
+    if not to_do:
+        return Tally()
+    console.print(
+        f"{to_do} clips to do, {len(plans)} shards; {pace.workers} decoding, batches of {pace.batch_size}",
+        highlight=False,
+    )
+    with ExtractionProgress(to_do, console) as progress:
+        return extract(
+            plans,
+            writer,
+            setup.encoders,
+            setup.preparation,
+            pace,
+            on_done=lambda encoded, quarantined: progress.step(encoded=encoded, quarantined=quarantined),
+            on_read=choices.note,
+        )
+
+
+def repaired(made_again: Mapping[str, bool], lost: Sequence[str], cache: Path) -> list[str]:
+    """Lines about shards that had been damaged or lost: what was made again, and what could not be."""
+    lines = []
+    if made_again:
+        same = sum(made_again.values())
+        lines.append(f"shards made again: {len(made_again)}, {same} of them bit for bit as they were")
+    if not all(made_again.values()):
+        others = ", ".join(name for name, same in made_again.items() if not same)
+        lines.append(f"not bit for bit: {others} (another batch size, device or library version rounds differently)")
+    if lost:
+        command = f"avcil-extract repair --cache {shlex.quote(str(cache))}"
+        lines.append(
+            f"lost, and without a file here: {len(lost)} clips, the first '{lost[0]}': give the folder that has them "
+            f"(`{command} --videos DIR`), or do without them (`{command} --give-up-lost`)"
+        )
+    return lines
+
+
+def clips_of(plans: Sequence[ShardPlan]) -> int:
     """How many clips the shards are to hold."""
     return sum(len(plan.jobs) for plan in plans)
 

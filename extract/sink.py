@@ -13,7 +13,7 @@ from typing import Self
 from torch import Tensor
 
 from ..cache import CacheWriter, NotStorable, ShardWriter
-from ..errors import InputError, shown
+from ..errors import shown
 from .decoding.faults import NOT_FINITE
 from .selection import ShardPlan
 
@@ -135,8 +135,6 @@ class ShardSink:
                     self._fill(shard)
         except _Stopped:
             pass
-        except OSError as error:  # a full or failing disk, as a rule
-            self._error = InputError(f"cannot write to {self._writer.directory}: {error.strerror or error}")
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._error = error
 

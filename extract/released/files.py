@@ -30,6 +30,8 @@ PUBLISHED_NAMES = {
 }
 LABEL_NAMES = {"all_classId_vid_dict.npy", "all_id_category_dict.npy", "category_encode_dict.npy"}
 HDF5_SUFFIXES = (".h5", ".hdf5")
+DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
+"""What h5py makes of a damaged file, according to the place of the damage."""
 
 
 class FeatureFile(Protocol):
@@ -83,13 +85,13 @@ class Hdf5Features:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
+            self._file = h5py.File(path, "r", locking=False)
+            self._ids = frozenset(
+                name for name in self._file if isinstance(self._file.get(name, getlink=True), h5py.HardLink)
+            )
+        except DAMAGE as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path} is no readable HDF5 file ({reason}): download it again") from error
-        self._ids = frozenset(
-            name for name in self._file if isinstance(self._file.get(name, getlink=True), h5py.HardLink)
-        )
 
     @property
     def ids(self) -> frozenset[str]:
@@ -100,14 +102,17 @@ class Hdf5Features:
         """Shape of a clip's features; () for what is no readable data set of floating-point numbers in this file."""
         try:
             found = self._file[id]
-        except (KeyError, OSError, RuntimeError):  # h5py's answers to a damaged object header
+            plain = isinstance(found, h5py.Dataset) and found.dtype.kind == "f"
+            return tuple(found.shape) if plain and found.external is None and not found.is_virtual else ()
+        except DAMAGE:
             return ()
-        plain = isinstance(found, h5py.Dataset) and found.dtype.kind == "f"
-        return tuple(found.shape) if plain and found.external is None and not found.is_virtual else ()
 
     def read(self, id: str) -> npt.NDArray[Any]:
         """A clip's features."""
-        values: npt.NDArray[Any] = self._file[id][()]
+        try:
+            values: npt.NDArray[Any] = self._file[id][()]
+        except DAMAGE as error:
+            raise OSError(str(error)) from error
         return values.astype(values.dtype.newbyteorder("="), copy=False)
 
     def close(self) -> None:

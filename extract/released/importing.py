@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -22,7 +23,7 @@ from ...versions import versions
 from ..decoding.faults import NOT_FINITE, in_one_line
 from ..preparation.recipes import Recipe, recipe
 from ..progress import ExtractionProgress
-from ..selection import shard_plans
+from ..selection import plans_again, shard_plans
 from .files import FeatureFile, Modality, feature_files, usual_shape
 
 # VideoMAE-B at 16 frames in tubelets of 2; the released arrays do not tell time from space.
@@ -71,6 +72,7 @@ def import_released(
     shard_size: int = 256,
     time_slices: int = TIME_SLICES,
     jpeg_rate: int | None = None,
+    choices: Mapping[str, Any] | None = None,
     console: Console | None = None,
 ) -> ImportReport:
     """Write the manifest's clips into `cache` from the authors' files below `features`.
@@ -83,6 +85,7 @@ def import_released(
         shard_size: clips a shard.
         time_slices: L, into which the tokens of arrays (L * S, D) are divided.
         jpeg_rate: frames a second that the features were made of, as `recipe` takes it.
+        choices: what the cache is to note of where all this came from, so that it can be repaired.
         console: where to show progress; None for nowhere.
 
     Returns:
@@ -95,7 +98,7 @@ def import_released(
     with feature_files(Path(features)) as files:
         work = _Import(manifest, files["visual"], files["audio"], time_slices)
         made_by = recipe("released", jpeg_rate)
-        return work.into(Path(cache), made_by, storage, shard_size, console or Console(quiet=True))
+        return work.into(Path(cache), made_by, storage, shard_size, choices or {}, console or Console(quiet=True))
 
 
 def released_fingerprint(visual: FeatureFile, audio: FeatureFile, made_by: Recipe, storage: str) -> Fingerprint:
@@ -150,7 +153,15 @@ class _Import:
             return self.time_slices, shape[0] // self.time_slices, shape[1]
         return shape if len(shape) == 3 else ()
 
-    def into(self, cache: Path, made_by: Recipe, storage: str, shard_size: int, console: Console) -> ImportReport:
+    def into(
+        self,
+        cache: Path,
+        made_by: Recipe,
+        storage: str,
+        shard_size: int,
+        choices: Mapping[str, Any],
+        console: Console,
+    ) -> ImportReport:
         """Write all that the cache lacks."""
         if not all(self.visual_shape) or not self.visual_shape or not all(self.audio_shape):
             raise InputError(f"{self.visual.path}: its arrays are no tokens of {self.time_slices} time slices")
@@ -158,19 +169,24 @@ class _Import:
             "data_set": self.manifest.name,
             "visual_file": self.visual.path.name,
             "audio_file": self.audio.path.name,
+            "choices": dict(choices),
         }
         fingerprint = released_fingerprint(self.visual, self.audio, made_by, storage)
         with CacheWriter(cache, fingerprint, versions=versions(LIBRARIES), notes=notes) as writer:
             ids = {clip.id for clip in self.manifest.clips}
             held = len(writer.have & ids)
-            plans = shard_plans(
+            for line in writer.lines:
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+            rest = shard_plans(
                 self.manifest.clips,
                 self.located.found,
                 have=writer.have,
                 quarantined=writer.quarantined,
                 shard_size=shard_size,
+                lost=writer.lost,
             )
-            self.located.write_missing(cache / MISSING)
+            plans = [*plans_again(writer.lost, self.located.found), *rest]
+            self.located.write_missing(writer.beside(MISSING))
             with ExtractionProgress(sum(len(plan.jobs) for plan in plans), console) as progress:
                 for plan in plans:
                     shard_ids = [job.id for job in plan.jobs]

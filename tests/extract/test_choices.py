@@ -11,6 +11,7 @@ import torch
 from avcil.cache import FeatureCache
 from avcil.errors import InputError
 from avcil.extract.choices import ChoicesFile, settled
+from avcil.extract.pipeline import Pace
 from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation
 from avcil.extract.preparation.recipes import ClipPreparation, recipe
 from avcil.manifests import Choice, Clip, Manifest
@@ -39,7 +40,7 @@ def videos(tmp_path_factory) -> dict[str, Path]:
 
 
 def settle(several: dict[str, Choice]) -> dict[str, Choice]:
-    return settled(several, MANIFEST, PREPARATION, workers=1, timeout=60.0)
+    return settled(several, MANIFEST, PREPARATION, Pace(1, 1, 60.0, 4.0))
 
 
 def test_of_different_files_the_only_one_that_can_be_decoded_is_the_clips(videos):

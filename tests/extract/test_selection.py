@@ -2,9 +2,11 @@
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
+from avcil.cache import Lost
 from avcil.extract.decoding.workers import Job
-from avcil.extract.selection import shard_plans
+from avcil.extract.selection import plans_again, shard_plans
 from avcil.manifests import Choice, Clip
 
 CLIPS = [Clip(name, "x", "train") for name in "abcdefgh"]
@@ -70,3 +72,24 @@ def test_a_limited_run_and_the_full_one_after_it_do_not_clash():
     rest = plans(have="ab")
     assert ids(rest)[0] == "c"
     assert limited[0].name != rest[0].name
+
+
+def lost(name, ids):
+    return Lost(name, tuple(ids), SimpleNamespace())  # type: ignore[arg-type]
+
+
+def test_a_lost_shard_is_made_again_as_it_was_whatever_the_groups_are_now():
+    [first, second] = plans_again([lost("shard-00000-aaaaaaaa", "cab"), lost("s", "h")], FOUND)
+    assert (first.name, ids([first])) == ("shard-00000-aaaaaaaa", ["cab"])
+    assert (second.name, ids([second])) == ("s", ["h"])
+
+
+def test_of_a_lost_shard_what_has_a_file_is_made_under_another_name():
+    [some] = plans_again([lost("s", "deg"), lost("t", "e")], FOUND)
+    assert ids([some]) == ["dg"]
+    assert some.name == "s-" + hashlib.sha256(b"d\ng").hexdigest()[:8]
+
+
+def test_clips_of_lost_shards_are_left_to_them():
+    rest = shard_plans(CLIPS, FOUND, have={"a"}, quarantined=(), shard_size=3, lost=[lost("s", "be")])
+    assert ids(rest) == ["c", "df", "gh"]

@@ -105,15 +105,16 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(writer, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("avcil.cache.shard_writer.ShardWriter.put", full)
-
     def fill():
         with ShardSink(writer, *SHAPES) as sink:
             sink.begin(plan("s0", "a"))
             put_one(sink)
             sink.end()
 
-    with pytest.raises(InputError, match=r"cannot write to .*cache: No space left"):
+    monkeypatch.setattr("os.pwrite", full)
+    with pytest.raises(
+        InputError, match=r"cache/shards/s0\.h5 cannot be written \(No space left on device\): make room"
+    ):
         fill()
     assert not list((writer.directory / "shards").iterdir())
 

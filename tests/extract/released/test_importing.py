@@ -299,3 +299,65 @@ def test_from_the_command_line(tmp_path: Path):
     result = CliRunner().invoke(main, ["import-released", *choices, "--store", "int8"])
     assert result.exit_code == 2
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_no_damage_to_an_hdf5_file_is_a_traceback_or_leaves_a_cache_behind(tmp_path):
+    """Bytes of the file's head overwritten at random: a line, or a cache of the clips that can still be read."""
+    write_audio(tmp_path / "f", IDS)
+    write_visual(tmp_path / "f", IDS, "h5")
+    path = tmp_path / "f" / "visual_pretrained_feature" / "visual_features.h5"
+    sound = path.read_bytes()
+    random = np.random.default_rng(0)
+    outcomes = {True: 0, False: 0}
+    for number in range(60):
+        content = bytearray(sound)
+        if number % 3 == 0:
+            content = bytearray(b"\x89HDF\r\n\x1a\n" + random.bytes(int(random.integers(4000))))
+        else:
+            at, count = int(random.integers(3000)), int(random.integers(1, 100))
+            content[at : at + count] = random.bytes(count)
+        path.write_bytes(content)
+        cache = tmp_path / f"cache{number}"
+        try:
+            written = import_released(MANIFEST, tmp_path / "f", cache).written
+        except InputError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+            assert not cache.exists()
+            outcomes[False] += 1
+        else:
+            assert len(FeatureCache(cache).ids if written else ()) == written
+            outcomes[True] += 1
+    assert min(outcomes.values()) > 5
+
+
+def test_absurd_sizes_are_refused_and_leave_no_cache_behind(tmp_path):
+    write_audio(tmp_path / "f", IDS)
+    for shape in ((8 * 10**6, 10**7), (8 * 10**9, 10**9)):  # the second one is beyond 64 bits
+        (tmp_path / "f" / "visual_pretrained_feature").mkdir(exist_ok=True)
+        with h5py.File(tmp_path / "f" / "visual_pretrained_feature" / "visual_features.h5", "w") as file:
+            for id in IDS:
+                file.create_dataset(id, shape, "<f4", chunks=(8, 1000))
+        refused(tmp_path / "f", r"no room for shard .* TB, ")
+
+
+def test_a_damaged_import_is_made_again_from_what_it_notes(tmp_path):
+    table = tmp_path / "clips.csv"
+    table.write_text("video_id,label,split\n" + "".join(f"{clip.id},{clip.label},train\n" for clip in MANIFEST.clips))
+    write_audio(tmp_path / "f", IDS)
+    write_visual(tmp_path / "f", IDS, "h5")
+    cache = tmp_path / "cache"
+    choices = ["--manifest", str(table), "--features", str(tmp_path / "f"), "--cache", str(cache), "--shard-size", "2"]
+    invoke = CliRunner().invoke
+    assert invoke(main, ["import-released", *choices]).exit_code == 0
+    before = {path.name: path.read_bytes() for path in (cache / "shards").iterdir()}
+    first, second, _ = sorted((cache / "shards").glob("*.h5"))
+    first.write_bytes(first.read_bytes()[:-5] + b"wrong")
+    second.unlink()
+    (tmp_path / "f").rename(tmp_path / "moved")
+    result = invoke(main, ["repair", "--cache", str(cache)])
+    assert result.exit_code == 2
+    assert "no such directory of features" in result.stderr
+    result = invoke(main, ["repair", "--cache", str(cache), "--features", str(tmp_path / "moved")])
+    assert result.exit_code == 0, result.output
+    assert {path.name: path.read_bytes() for path in (cache / "shards").iterdir()} == before
+    assert verify(cache).ok

@@ -1,0 +1,34 @@
+"""What a cache notes of the choices it was made with, so that `repair` can make clips again without being told.
+
+The notes mean nothing to the features: what does is in the fingerprint. Paths are noted in full.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..options import settings_of
+from .config import ExtractionConfig, ImportConfig
+
+LEFT_OUT = frozenset({"cache", "device", "workers", "limit", "retry_quarantined", "skip_verify"})
+"""What another machine or another time may choose anew."""
+
+
+def noted(config: ExtractionConfig | ImportConfig, **actual: Any) -> dict[str, Any]:
+    """The choices as plain JSON values; `actual` says what became of those that were left to the program."""
+    chosen = {setting.name: getattr(config, setting.name) for setting in settings_of(type(config))}
+    kept = {name: value for name, value in {**chosen, **actual}.items() if value is not None and name not in LEFT_OUT}
+    return {name: str(Path(value).absolute()) if _is_path(name, value) else value for name, value in kept.items()}
+
+
+def recalled(notes: Mapping[str, Any], kind: type[ExtractionConfig] | type[ImportConfig]) -> dict[str, Any] | None:
+    """The noted choices for a configuration of that kind; None where there are none, or they are of another kind."""
+    choices = notes.get("choices")
+    names = {setting.name for setting in settings_of(kind)} - LEFT_OUT
+    return dict(choices) if isinstance(choices, dict) and choices and choices.keys() <= names else None
+
+
+def _is_path(name: str, value: Any) -> bool:
+    """Whether a choice names a file or folder here; an encoder may, and so may a data set."""
+    local = name in ("video_encoder", "audio_encoder") or (name == "dataset" and value.endswith(".toml"))
+    return isinstance(value, Path) or (local and Path(value).exists())

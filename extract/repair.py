@@ -1,0 +1,118 @@
+"""`avcil-extract repair`: make again what is damaged or lost of a cache, and nothing else."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..cache import CacheWriter, Fingerprint, origin_of, recorded, scan
+from ..errors import InputError, shown
+from ..options import checked
+from .assembly import Setup, assemble
+from .choices import CHOICES, ChoicesFile
+from .clips import benchmark_of
+from .config import ExtractionConfig, ImportConfig
+from .notes import noted, recalled
+from .released.importing import import_released
+from .run import carry_out, open_cache, repaired
+from .selection import plans_again
+
+LOST = "lost from the cache"
+
+
+def repair(cache: Path, given: Mapping[str, Any], console: Console, *, give_up_lost: bool) -> tuple[bool, list[str]]:
+    """Mend a cache; whether all that was lost is there again, and the lines to print.
+
+    What has to be made again is made as the cache notes, unless `given` says otherwise.
+
+    Args:
+        cache: its folder.
+        given: choices of `run` by name, None for those that were not given; `features` is `import-released`'s.
+        console: where to show progress.
+        give_up_lost: make nothing, but put what is lost on the quarantine list.
+
+    Raises:
+        InputError: not a cache; or clips have to be made again, and what is needed for it is neither noted nor given.
+    """
+    origin = origin_of(cache)
+    notes = {} if origin is None else origin.notes
+    imported = recalled(notes, ImportConfig)
+    if imported is not None and not give_up_lost:
+        return True, _import_again(cache, {**imported, **_said(given, "features")}, console)
+    setup = None
+    if origin is not None:
+        fingerprint = origin.fingerprint
+    else:  # cache.json is lost, and the shards are of version 0.1: only the encoders can tell
+        if not recorded(cache):
+            scan(cache)  # says what is wrong
+        setup = _setup(cache, given, {}, f"{cache} has lost its cache.json, and its shards are of version 0.1", console)
+        fingerprint, notes = setup.fingerprint, setup.notes()
+    with open_cache(cache, fingerprint, notes, console) as writer:
+        if give_up_lost:
+            return True, _given_up(writer)
+        lost = tuple(clip for shard in writer.lost for clip in shard.ids)
+        if lost:
+            words = f"{len(lost)} clips of {cache} have to be made again, and it does not note what of"
+            setup = setup or _setup(cache, given, writer.lost[0].record.notes or notes, words, console)
+            _refuse_another(setup, fingerprint)
+            found = setup.located.found
+            choices = ChoicesFile(writer.beside(CHOICES), setup.several)
+            plans = plans_again(writer.lost, found, setup.several)
+            carry_out(setup, plans, writer, console, choices)
+            lost = tuple(clip for clip in lost if clip not in found)
+        lines = repaired(writer.made_again, lost, cache)
+    return not lost, [*lines, f"{cache}: {'mended' if not lost else 'not whole yet'}"]
+
+
+def _said(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: given[name] for name in names if given.get(name) is not None}
+
+
+def _setup(cache: Path, given: Mapping[str, Any], notes: Mapping[str, Any], words: str, console: Console) -> Setup:
+    """Everything for making clips again, by the choices that the cache notes and those given now."""
+    noted = recalled(notes, ExtractionConfig) or {}
+    said = {name: value for name, value in given.items() if value is not None and name != "features"}
+    if said.keys() & {"dataset", "manifest"}:
+        noted = {name: value for name, value in noted.items() if name not in ("dataset", "manifest", "classes")}
+    try:
+        config = checked(ExtractionConfig, {**noted, **said, "cache": cache})
+        benchmark_of(config)
+    except InputError as error:
+        raise InputError(f"{words}: give the options of the run that made it ({error})") from None
+    return assemble(config, lambda line: console.print(Text(shown(line)), soft_wrap=True))
+
+
+def _refuse_another(setup: Setup, fingerprint: Fingerprint) -> None:
+    differences = setup.fingerprint.differences(fingerprint)
+    if differences:
+        raise InputError(
+            f"what is lost cannot be made again with these choices ({'; '.join(differences[:4])}): "
+            "give those that the cache was made with"
+        )
+
+
+def _given_up(writer: CacheWriter) -> list[str]:
+    """Put what is lost on the quarantine list, from which --retry-quarantined takes it again."""
+    for shard in writer.lost:
+        for clip in shard.ids:
+            writer.quarantine(clip, LOST, f"it was in shard {shard.name}")
+    count = sum(len(shard.ids) for shard in writer.lost)
+    return [f"quarantined: {count} clips that are lost (`avcil-extract run --retry-quarantined` makes them again)"]
+
+
+def _import_again(cache: Path, choices: Mapping[str, Any], console: Console) -> list[str]:
+    config = checked(ImportConfig, {**choices, "cache": cache})
+    benchmark = benchmark_of(config)
+    report = import_released(
+        benchmark.manifest,
+        config.features,
+        cache,
+        storage=config.store,
+        shard_size=config.shard_size,
+        jpeg_rate=benchmark.released_frame_rate,
+        choices=noted(config),
+        console=console,
+    )
+    return report.lines()
