@@ -53,6 +53,10 @@ class FirstReading:
         """Another process reads for the first time again."""
         return FirstReading, (self._path, self._record, self._crc32)
 
+    def crc32_of(self, row: int) -> int:
+        """The checksum that the clip in `row` was written with, over its pictures and its sound."""
+        return int(self._crc32[row])
+
     def check(self, descriptor: int, row: int, parts: Mapping[str, memoryview]) -> None:
         """Check the clip in `row` unless that has been done; `parts` are the bytes read of it, by data set.
 

@@ -32,6 +32,7 @@ def provenance(config: RunConfig, data: Data, way: Way) -> dict[str, Any]:
         "random_encoder_weights": data.cache.random_weights,
         "clips": len(table.ids),
         "clips_sha256": hashlib.sha256("\n".join(table.ids).encode()).hexdigest(),
+        "features_sha256": data.cache.digest(table.ids),
         "labels_sha256": hashlib.sha256("\n".join(map("\t".join, lines)).encode()).hexdigest(),
         "clips_missing_from_cache": len(data.lost),
         "sha256": {name: sha256_of(Path(path)) for name, path in files.items() if path},

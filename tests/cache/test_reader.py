@@ -203,3 +203,20 @@ def test_reading_to_a_gpu_gives_what_reading_to_memory_gives(make_cache, storage
     assert there.visual.device.type == "cuda"
     assert torch.equal(there.visual.cpu(), here.visual)
     assert torch.equal(there.audio.cpu(), here.audio)
+
+
+def test_a_digest_tells_features_apart_by_content_and_order(tmp_path):
+    """Made again from other pictures it is another one; at another place it is the same."""
+    visual, audio = features(4)
+    ids = ["a", "b", "c", "d"]
+    for name in ("one", "two", "other"):
+        with CacheWriter(tmp_path / name, fingerprint()) as writer:
+            writer.write_shard("shard-0", ids[:2], visual[:2], audio[:2])
+            writer.write_shard("shard-1", ids[2:], visual[2:], audio[2:] if name != "other" else audio[2:] + 1)
+    one, two, other = (FeatureCache(tmp_path / name) for name in ("one", "two", "other"))
+    assert one.digest(ids) == two.digest(ids)
+    assert one.digest(ids[:2]) == other.digest(ids[:2])
+    assert one.digest(ids) != other.digest(ids)
+    assert one.digest(ids) != one.digest(ids[::-1])
+    with pytest.raises(KeyError):
+        one.digest(["e"])

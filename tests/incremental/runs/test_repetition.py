@@ -1,6 +1,7 @@
 """The same bits again: the same run twice, a run stopped wherever it may be, and several runs on one residence."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from avcil.errors import InputError
 from avcil.incremental.learning.randomness import generator
 from avcil.incremental.learning.state import Progress
 from avcil.incremental.methods import afc
@@ -252,3 +254,33 @@ def test_k_means_gives_the_same_bits_whatever_the_threads_do(monkeypatch: pytest
     with threadpool_limits(8, user_api="openmp"):
         centres = [afc._centres(features, 10, generator(0)) for _ in range(6)]
     assert all(torch.equal(centres[0], again) for again in centres[1:])
+
+
+def test_more_seeds_are_refused_where_the_cache_was_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """At the same path and in the same way, from other videos: neither list of runs would give such a mean."""
+    made = synthetic.make(tmp_path / "data", 4)
+    run_seeds(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", 1)
+    shutil.rmtree(made.cache)
+    plain = synthetic.features
+
+    def others(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        visual, audio = plain(*given)
+        return visual + 1, audio
+
+    monkeypatch.setattr(synthetic, "features", others)
+    again = synthetic.make(tmp_path / "again", 4)
+    again.cache.rename(made.cache)
+    with pytest.raises(InputError, match="other features, though made in the same way"):
+        run_seeds(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", 2)
+    assert not (tmp_path / "out" / "seed-1").exists()
+
+
+def test_more_seeds_are_refused_where_labels_were_mended(tmp_path: Path):
+    made = synthetic.make(tmp_path / "data", 4)
+    run_seeds(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", 1)
+    text = made.manifest.read_text()
+    swapped = text.replace("c00_train_00,class 00", "c00_train_00,class 01")
+    assert swapped != text
+    made.manifest.write_text(swapped)
+    with pytest.raises(InputError, match="other labels or splits of the same clips"):
+        run_seeds(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", 2)
