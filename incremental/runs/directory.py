@@ -51,6 +51,8 @@ class RunDirectory:
             there = config_of(path)
             here = {"run": self.config, "provenance": {"way": there["provenance"].get("way", "gradient")}}
             self._refuse(other_settings(here, there))
+            if self.finished:  # a run killed at its very end leaves a state that nobody needs any more
+                (path / STATE).unlink(missing_ok=True)
         elif path.exists() and any(
             file.name != LOCK and not file.name.endswith(PART_SUFFIX) for file in path.iterdir()
         ):

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -232,6 +233,17 @@ def test_a_finished_run_is_not_overwritten(made: Made, tmp_path: Path):
     with pytest.raises(InputError, match="epochs = 1, not 2"):
         synthetic.run(made, "fine-tuning", tmp_path / "out", epochs=2)
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == files
+
+
+def test_the_state_of_a_run_killed_between_its_metrics_and_its_end_is_removed(
+    made: Made, tmp_path: Path, reference: Callable[[str], Path]
+):
+    out = tmp_path / "out"
+    shutil.copytree(reference("fine-tuning"), out)
+    (out / "state.pt").write_bytes(b"what the run was resumed from")
+    with pytest.raises(InputError, match="holds a finished run"):
+        synthetic.run(made, "fine-tuning", out)
+    assert synthetic.differing(reference("fine-tuning"), out) == []
 
 
 def test_what_a_finished_run_holds(made: Made, reference: Callable[[str], Path]):
