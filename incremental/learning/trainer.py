@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...errors import InputError
 from ..config import RunConfig
 from ..data.memory import ExemplarMemory
 from ..data.reader import ClipReader
@@ -21,7 +22,9 @@ from .context import TaskContext
 from .events import TrainingListener
 from .method import BaseMethod, Learning
 from .randomness import seeded_initialisation
-from .state import Progress, Stopped, copy_of
+from .state import Progress, State, Stopped, copy_of
+
+ANEW = "delete state.pt in its folder to begin the run again"
 
 
 class Trainer:
@@ -51,13 +54,22 @@ class Trainer:
         """Learn what is left to learn and return where that ends: all tasks done."""
         progress = Progress() if progress is None else progress
         self.memory.chosen = dict(progress.memory)
+        if any(not 0 <= clip < len(self.table.ids) for clips in progress.memory.values() for clip in clips):
+            raise InputError(f"the saved state has exemplars that are not among the run's clips: {ANEW}")
         for number in range(1, progress.task):
             self._grow(self.table.task(number))
         if progress.finished is not None:
-            self.method.load_state_dict(progress.finished)
+            self._restore(progress.finished)
         while progress.task <= len(self.table.tasks):
             self._learn(self.table.task(progress.task), progress)
         return progress
+
+    def _restore(self, state: State) -> None:
+        """Take weights from a saved state; InputError where they are another method's, or of another shape."""
+        try:
+            self.method.load_state_dict(state)
+        except RuntimeError as error:
+            raise InputError(f"the saved state does not fit the method {self.method.name}: {ANEW}") from error
 
     def _grow(self, task: Task) -> None:
         with seeded_initialisation(self.config.seed, "grow", task.number):
@@ -77,7 +89,7 @@ class Trainer:
         if progress.method is None:
             self.method.begin_task(context)
         else:
-            self.method.load_state_dict(progress.method)
+            self._restore(progress.method)
         for epoch, terms in self._until_stopped(learning, progress):
             line: dict[str, Any] = {"task": task.number, "epoch": epoch} | terms
             if self.config.model_choice == "best":

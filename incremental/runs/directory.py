@@ -24,7 +24,7 @@ import pandas as pd
 from safetensors.torch import save
 
 from ...errors import InputError
-from ...files import PART_SUFFIX, leftovers, locked, sha256_of, write_json, written_aside
+from ...files import PART_SUFFIX, cannot_write, leftovers, locked, sha256_of, write_json, written_aside
 from ..data.tasks import ClipTable
 from ..learning.state import Progress
 from ..results.cause import other_facts, other_settings
@@ -181,11 +181,16 @@ class RunDirectory:
             table.to_csv(stream, index=False)
 
     def _folder(self, name: str) -> Path:
-        """A folder of the run, made if need be; InputError where a link stands in its place."""
+        """A folder of the run, made if need be; InputError where a link or a file stands in its place."""
         folder = self.path / name
         if folder.is_symlink():
             raise InputError(f"{folder} is a link, and nothing is written through links: remove it")
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileExistsError:
+            raise InputError(f"{folder} is a file, and a folder has to be there: move it away") from None
+        except OSError as error:
+            raise cannot_write(folder, error) from error
         return folder
 
 

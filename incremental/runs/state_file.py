@@ -59,6 +59,10 @@ def read_state(path: Path, tasks: int) -> tuple[Progress, dict[str, str]]:
     if not isinstance(values, dict) or not names - missing <= values.keys() <= names:
         raise InputError(f"{path} is no state of this version: {ADVICE}")
     progress = Progress(**values)
+    kinds = {name: dict | None if value is None else type(value) for name, value in vars(Progress()).items()}
+    strange = next((name for name, kind in kinds.items() if not isinstance(getattr(progress, name), kind)), None)
+    if strange is not None:
+        raise InputError(f"{path} is damaged, its '{strange}' is of another kind: {ADVICE}")
     done = progress.task - 1
     counts = {len(progress.memories), len(progress.predictions), len(progress.chosen_epochs)}
     if not 0 <= done <= tasks or progress.epoch < 0 or progress.step < 0 or counts != {done}:

@@ -15,6 +15,7 @@ from avcil.errors import InputError
 from avcil.files import aside
 from avcil.incremental.learning.state import Progress
 from avcil.incremental.runs.directory import Keeper, RunDirectory
+from avcil.incremental.runs.state_file import read_state, write_state
 from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.synthetic import Made
 from safetensors.torch import load_file
@@ -198,6 +199,13 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, planted: str):
     assert not (out / planted).is_symlink()
 
 
+def test_a_file_where_a_folder_has_to_be_is_named(tmp_path: Path):
+    directory = begun(tmp_path / "out")
+    (tmp_path / "out" / "weights").write_text("mine")
+    with pytest.raises(InputError, match="weights is a file, and a folder has to be there: move it away"):
+        directory.keep(finished_task())
+
+
 def test_states_are_written_after_tasks_and_when_enough_time_has_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -244,6 +252,39 @@ def test_the_state_of_a_run_killed_between_its_metrics_and_its_end_is_removed(
     with pytest.raises(InputError, match="holds a finished run"):
         synthetic.run(made, "fine-tuning", out)
     assert synthetic.differing(reference("fine-tuning"), out) == []
+
+
+class _Stopped(Exception):  # noqa: N818 - no error
+    """Between two epochs."""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: state.update(finished={"nothing": torch.zeros(1)}), "does not fit the method fine-tuning"),
+        (
+            lambda state: state.update(finished={name: one[None] for name, one in state["finished"].items()}),
+            "does not fit",
+        ),
+        (lambda state: state.update(method={name: one[None] for name, one in state["method"].items()}), "does not fit"),
+        (lambda state: state.update(memory={0: [10**6]}), "exemplars that are not among the run's clips"),
+    ],
+)
+def test_a_state_that_does_not_fit_the_run_is_refused(
+    made: Made, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
+):
+    def report(progress: Progress) -> None:
+        if (progress.task, progress.epoch) == (2, 1):
+            raise _Stopped
+
+    with pytest.raises(_Stopped):
+        synthetic.run(made, "fine-tuning", tmp_path / "out", report)
+    progress, weights = read_state(tmp_path / "out" / "state.pt", 3)
+    change(vars(progress))
+    write_state(tmp_path / "out" / "state.pt", progress, weights)
+    with pytest.raises(InputError, match=words) as error:
+        synthetic.run(made, "fine-tuning", tmp_path / "out")
+    assert str(error.value).endswith("delete state.pt in its folder to begin the run again")
 
 
 def test_what_a_finished_run_holds(made: Made, reference: Callable[[str], Path]):

@@ -96,6 +96,9 @@ def test_states_of_version_0_1_are_read(tmp_path: Path):
         {"memories": []},
         {"history": ...},
         {"x": 1},
+        {"task": "two"},
+        {"finished": 3},
+        {"memory": [1]},
     ],
 )
 def test_states_that_contradict_themselves_are_refused(tmp_path: Path, changed: dict[str, Any]):
