@@ -10,12 +10,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from ..errors import InputError, unknown
+from .clips import LONGEST_NAME
 from .locating import NAMED_BY_ID, NamingHabit
 from .tables import read_text
 
 Modality = Literal["audio-visual", "audio", "visual"]
 """Which features of a clip are used."""
 Positive = Annotated[int, Field(ge=1)]
+TOO_LONG = f"id makes ids of more than {LONGEST_NAME} characters"
 SHOWN = 80  # characters of a wrong value that a message repeats
 
 
@@ -58,13 +60,17 @@ class FileNames(_Table):
     def _id_is_made_of_the_groups(self) -> "FileNames":
         groups = re.compile(self.pattern).groupindex
         try:
-            self.id.format(**dict.fromkeys(groups, "0"))
+            made = self.id.format(**dict.fromkeys(groups, "0"))
         except KeyError as error:
             raise ValueError(
                 f"id names {error}, which is no group of pattern ({', '.join(groups) or 'none'})"
             ) from None
         except (IndexError, ValueError, AttributeError) as error:
             raise ValueError(f"id is not a format string: {error}") from None
+        except MemoryError:
+            raise ValueError(TOO_LONG) from None
+        if len(made) > LONGEST_NAME:
+            raise ValueError(TOO_LONG)
         return self
 
 
@@ -130,6 +136,8 @@ def read_description(path: Path) -> tuple[Description, dict[str, Any]]:
         content = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path} is not TOML: it is nested too deeply") from None
     try:
         return Description.model_validate(content), content
     except ValidationError as error:

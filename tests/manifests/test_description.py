@@ -63,6 +63,8 @@ def test_every_entry_is_read(tmp_path):
         ("(?P<day>", "(?P<day", ": files.0.pattern: not a regular expression: "),
         ("{day}", "{month}", ": files.0: id names 'month', which is no group of pattern (day, number)"),
         ("{number:0>3}", "{number:03d}", ": files.0: id is not a format string: "),
+        ("{number:0>3}", "{number:0>201}", ": files.0: id makes ids of more than 200 characters"),
+        ("{number:0>3}", "{number:0>99999999999}", ": files.0: id makes ids of more than 200 characters"),
         ("(?P<source>", "(", ": source_video: has to have a group named 'source'"),
         ("(?P<source>", "((?P<source>", ": source_video: not a regular expression: "),
         ("classes_per_task = 5", 'classes_per_task = "5"', ": protocol.classes_per_task: Input should be a valid"),
@@ -82,6 +84,7 @@ def test_every_entry_is_read(tmp_path):
         ("[40.25]", '["40.25"]', ": published.lwf.audio.0: Input should be a valid number (given '40.25')"),
         ("[40.25]", "[1.0, 2.0, 3.0]", ": published.lwf.audio: List should have at most 2 items"),
         ("[published]", "[published", " is not TOML: "),
+        ("[published]", f"deep = {'[' * 50_000}\n[published]", " is not TOML: it is nested too deeply"),
         ("[published]", "[[protocol]]\n[published]", " is not TOML: "),
     ],
 )
