@@ -114,13 +114,14 @@ class Bench:
             if backward:
                 projected.t() @ tokens
             return
-        assert product_type(dtype) == dtype or dtype == torch.bfloat16
+        operand = product_type(dtype)
+        weight = weight.to(operand)
 
         def work(clips: range) -> None:
-            part = torch.empty(channels, channels, dtype=product_type(dtype))
+            part = torch.empty(channels, channels, dtype=operand)
             for clip in clips:
-                tokens = store[clip].view(-1, channels).to(product_type(dtype))
-                projected = tanh_linear(tokens, weight.to(product_type(dtype)), bias)
+                tokens = store[clip].view(-1, channels).to(operand)
+                projected = tanh_linear(tokens, weight, bias)
                 if backward:
                     transposed_product(projected, tokens, out=part)
 

@@ -68,8 +68,8 @@ def attention_pool(
 
     Gradients flow from all outputs to gate, weight and bias; to the store only in the plain way. In the
     fused ways the products are in the store's type (of float16 stores bfloat16, and float32 where the processor
-    has no bfloat16), all else float32, and a clip's outputs do not depend on the other clips of the batch. Nothing
-    is kept for backward where no gradient is wanted. With float64 parameters and store "plain" and "cpu" work
+    is not fast at bfloat16), all else float32, and a clip's outputs do not depend on the other clips of the batch.
+    Nothing is kept for backward where no gradient is wanted. With float64 parameters and store "plain" and "cpu" work
     in float64.
 
     Raises ValueError for shapes, types or positions that do not fit and for a way that cannot serve the store,

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ....devices import multiplies_bfloat16_fast
 from ....errors import unknown
 
 Implementation = Literal["plain", "cpu", "triton"]
@@ -52,6 +53,6 @@ def _hindrance(implementation: Implementation, store: Tensor) -> str | None:
             device = "cpu"
     if store.device.type != device:
         return f"works on a {device} store, and this one is on {store.device}"
-    if store.is_cuda and (torch.version.hip or torch.cuda.get_device_capability(store.device) < (8, 0)):
+    if store.is_cuda and (torch.version.hip or not multiplies_bfloat16_fast(store.device)):
         return "needs an NVIDIA card that multiplies bfloat16, of compute capability 8.0 or more: choose 'plain'"
     return None

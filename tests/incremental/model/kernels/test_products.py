@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from avcil.devices import multiplies_bfloat16_fast
 from avcil.incremental.model.kernels import products
 
 TOLERANCE = {torch.float64: 1e-14, torch.float32: 1e-6, torch.bfloat16: 4e-3}
@@ -10,7 +11,7 @@ TOLERANCE = {torch.float64: 1e-14, torch.float32: 1e-6, torch.bfloat16: 4e-3}
 @pytest.fixture(params=["as it is", "without oneDNN's operator"])
 def _operators(request, monkeypatch):
     if request.param != "as it is":
-        monkeypatch.setattr(products, "_has_fused_linear", lambda: False)
+        monkeypatch.setattr(products, "fused_linear_types", frozenset)
 
 
 @pytest.mark.usefixtures("_operators")
@@ -42,5 +43,5 @@ def test_transposed_product(dtype, tokens, inner, outer):
 def test_product_types():
     assert products.product_type(torch.float64) == torch.float64
     assert products.product_type(torch.float32) == torch.float32
-    half = torch.bfloat16 if products.multiplies_bfloat16() else torch.float32
+    half = torch.bfloat16 if multiplies_bfloat16_fast(torch.device("cpu")) else torch.float32
     assert products.product_type(torch.bfloat16) == products.product_type(torch.float16) == half
