@@ -25,11 +25,13 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/python -m avcil.demo --out build/demo $(ARGS)
 
+# A process a core, which take tests over from one another. ARGS='-n 0' runs them in one, as a debugger needs it.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(PYTEST) -m 'not slow' $(ARGS)
 
 lint: $(READY) types imports
 	$(BIN)/ruff check .

@@ -9,13 +9,23 @@ from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.synthetic import Made
 
 
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Products as small as those of the tests lose time when several threads share them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    yield from _threads(1)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Clips are shared among threads, whatever number this process would take by itself."""
+    yield from _threads(2)
 
 
 @pytest.fixture(scope="session")

@@ -170,6 +170,12 @@ class Reporter(Listener):
         self.report(run.config.seed, progress)
 
 
+def run_in_one_thread(made: Made, method: str, out: Path, **given: Any) -> None:
+    """The same in a process of its own."""
+    torch.set_num_threads(1)
+    run(made, method, out, **given)
+
+
 VARYING = ("seconds", "peak_memory_bytes")
 
 

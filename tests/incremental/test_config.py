@@ -243,7 +243,7 @@ def test_configurations_cannot_be_changed():
             one.seed = 1  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("kind", [RunConfig, *{method.Settings for method in all_methods().values()}])
+@pytest.mark.parametrize("kind", [RunConfig, *dict.fromkeys(method.Settings for method in all_methods().values())])
 def test_every_field_says_what_it_means(kind: type):
     found = described(kind)
     assert list(found) == list(room.names_of(kind))

@@ -17,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 WAYS = ["plain", "cpu"]
 FULL = (8, 196, 768)  # VideoMAE's slices, tokens and channels
 

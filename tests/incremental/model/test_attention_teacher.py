@@ -21,6 +21,8 @@ from avcil.tests.incremental.model.test_attention import (
 )
 from torch import Tensor
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 def teacher_of(problem: Problem, rows: Sequence[int], maps: int = 4, dtype: torch.dtype | None = None) -> TeacherMaps:
     """Softmaxes over the tokens, and which of them the last clips are held to."""

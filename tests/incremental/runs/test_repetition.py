@@ -1,10 +1,9 @@
 """The same bits again: the same run twice, a run stopped wherever it may be, and several runs on one residence."""
 
-import os
+import multiprocessing
+import multiprocessing.process
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -151,36 +150,35 @@ def test_seconds_add_up_over_sessions(made: Made, tmp_path: Path):
     assert 0 < seen[0] < seen[3] < seen[4] < seen[-1] == metrics["seconds"]
 
 
-CHILD = """
-import sys
-from pathlib import Path
-import torch
-from avcil.tests.incremental import synthetic
-torch.set_num_threads(1)
-made = synthetic.Made(Path(sys.argv[1]), Path(sys.argv[2]))
-synthetic.run(made, sys.argv[3], Path(sys.argv[4]), epochs=30)
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("method", SOME)
 def test_killed_for_good_again_and_again(made: Made, tmp_path: Path, method: str):
     """SIGKILL at no particular moment, three times, in a process of its own."""
     synthetic.run(made, method, tmp_path / "whole", epochs=30)
     out = tmp_path / "killed"
-    child = [sys.executable, "-c", CHILD, *map(str, (made.manifest, made.cache)), method, str(out)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # Forked off a process that has imported what they need and done nothing else: importing takes each of them seconds.
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload([synthetic.__name__, afc.__name__, "torch._dynamo"])
+
+    def started() -> multiprocessing.process.BaseProcess:
+        process = forks.Process(target=synthetic.run_in_one_thread, args=(made, method, out), kwargs={"epochs": 30})
+        process.start()
+        return process
+
     for states in (1, 9, 17):
-        with subprocess.Popen(child, env=environment) as process:
-            seen, last = 0, None
-            while seen < states and process.poll() is None:
-                now = (out / "state.pt").stat().st_mtime_ns if (out / "state.pt").exists() else None
-                seen, last = seen + (now != last), now
-                time.sleep(0.001)
-            assert process.poll() is None, "the run ended before it could be killed"
-            process.send_signal(signal.SIGKILL)
+        process = started()
+        seen, last = 0, None
+        while seen < states and process.is_alive():
+            now = (out / "state.pt").stat().st_mtime_ns if (out / "state.pt").exists() else None
+            seen, last = seen + (now != last), now
+            time.sleep(0.001)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "the run ended before it could be killed"
     assert (out / "state.pt").exists()
-    subprocess.run(child, env=environment, check=True)
+    process = started()
+    process.join()
+    assert process.exitcode == 0
     assert synthetic.differing(tmp_path / "whole", out) == []
 
 

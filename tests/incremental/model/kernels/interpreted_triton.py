@@ -19,7 +19,7 @@ DEVICE = "cpu" if kernels.INTERPRETED else "cuda"
 WITHIN = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-2}
 SHAPES = [
     # resident, rows, (L, S, D), maps_from: tokens and channels fill blocks, spill over them, or do not fill one
-    (3, (2, 0, 2, 1), (2, 19, 40), 1),
+    (3, (2, 0, 2), (2, 19, 24), 1),
     (2, (1, 0), (3, 5, 17), 0),
     (5, (4, 4, 1), (5, 33, 16), 3),
     (1, (0,), (1, 16, 32), None),
