@@ -27,7 +27,7 @@ for name in {STAGE_ONE_ONLY!r}:
 """
 
 WHOLE_RUN = """
-import pkgutil, importlib, tempfile
+import pkgutil, importlib
 from pathlib import Path
 import avcil.incremental
 for module in pkgutil.walk_packages(avcil.incremental.__path__, "avcil.incremental."):
@@ -35,7 +35,7 @@ for module in pkgutil.walk_packages(avcil.incremental.__path__, "avcil.increment
         importlib.import_module(module.name)
 from avcil.incremental.cli import main
 from avcil.tests.incremental import synthetic
-folder = Path(tempfile.mkdtemp())
+folder = Path(sys.argv[1])
 made = synthetic.make(folder / "data")
 main(["run", "--method", "av-cil", "--manifest", str(made.manifest), "--cache", str(made.cache), "--out",
       str(folder / "out"), "--classes-per-task", "3", "--epochs", "1", "--device", "cpu"])
@@ -43,8 +43,9 @@ main(["run", "--method", "av-cil", "--manifest", str(made.manifest), "--cache", 
 
 
 @pytest.mark.slow
-def test_a_whole_run_of_stage_two_without_stage_ones_libraries():
-    done = subprocess.run([sys.executable, "-c", BLOCKED + WHOLE_RUN], capture_output=True, text=True, check=False)
+def test_a_whole_run_of_stage_two_without_stage_ones_libraries(tmp_path: Path):
+    command = [sys.executable, "-c", BLOCKED + WHOLE_RUN, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Mean Accuracy" in done.stdout
 

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -192,6 +191,8 @@ def channel_discrepancy(
 
 def _centres(features: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """`count` k-means centres of features (n, D); with fewer clips than that, centres repeat. (count, D)."""
+    from sklearn.cluster import KMeans  # half a second to import, and runs of other methods import this file too
+
     clusters = min(count, len(features))
     seed = int(torch.randint(2**31, (), generator=generator))
     # Three threads or more would add their parts of a centre in the order in which they come: other bits each time.

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from avcil.tests.incremental import synthetic
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
 
+@pytest.mark.slow
 def test_the_blocks_run_as_they_stand(tmp_path: Path):
     made = synthetic.make(tmp_path / "made", 4)
     made.manifest.rename(tmp_path / "clips.csv")

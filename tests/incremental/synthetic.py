@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from avcil.cache import CacheWriter, Fingerprint
 from avcil.incremental.config import RunConfig
@@ -29,6 +30,10 @@ from torch import Tensor
 KINDS = all_methods()
 METHODS = tuple(name for name, kind in KINDS.items() if issubclass(kind, Method))
 """All that are learnt by gradient."""
+SOME = ("av-cil", "afc-nme", "oracle")
+"""Those of them that differ most in what they carry from epoch to epoch and from task to task."""
+QUICK_FIRST = [pytest.param(method, marks=() if method in SOME else pytest.mark.slow) for method in METHODS]
+"""All of them as a test's parameter, the others in the slow part."""
 WITH_TEACHER = tuple(name for name, kind in KINDS.items() if issubclass(kind, Method) and kind.has_teacher)
 SOLVED = tuple(name for name, kind in KINDS.items() if issubclass(kind, StatisticsMethod))
 SHAPE = (2, 3, 8)

@@ -15,7 +15,7 @@ from avcil.incremental.runs.experiment import run_once
 from avcil.incremental.runs.problem import load_problem
 from avcil.manifests import published, shuffled_class_order
 from avcil.tests.incremental import synthetic
-from avcil.tests.incremental.synthetic import METHODS, Made
+from avcil.tests.incremental.synthetic import METHODS, QUICK_FIRST, Made
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -73,7 +73,7 @@ def scarce(tmp_path_factory: pytest.TempPathFactory) -> Made:
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", QUICK_FIRST)
 def test_a_class_with_fewer_clips_than_its_share_of_the_memory(scarce: Made, tmp_path: Path, method: str):
     metrics = synthetic.run(scarce, method, tmp_path / "out", memory_size=24, epochs=1)
     sound(tmp_path / "out", metrics)
@@ -81,7 +81,7 @@ def test_a_class_with_fewer_clips_than_its_share_of_the_memory(scarce: Made, tmp
     assert counts == {f"class {label:02d}": min(4, (1, 8, 2)[label % 3]) for label in range(6)}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", QUICK_FIRST)
 def test_training_set_and_memory_smaller_than_a_batch(scarce: Made, tmp_path: Path, method: str):
     metrics = synthetic.run(
         scarce, method, tmp_path / "out", batch_size=256, memory_batch_size=128, evaluation_batch_size=128, epochs=1
@@ -90,7 +90,7 @@ def test_training_set_and_memory_smaller_than_a_batch(scarce: Made, tmp_path: Pa
 
 
 @pytest.mark.parametrize("memory_size", [3, 1, 0])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", QUICK_FIRST)
 def test_a_memory_smaller_than_the_number_of_classes(scarce: Made, tmp_path: Path, method: str, memory_size: int):
     """3: one clip of each class in the first task and none afterwards; 1 and 0: none at all."""
     metrics = synthetic.run(scarce, method, tmp_path / "out", memory_size=memory_size, epochs=1)
@@ -99,7 +99,7 @@ def test_a_memory_smaller_than_the_number_of_classes(scarce: Made, tmp_path: Pat
     assert held == [2 * (memory_size // 2), 0, 0]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", QUICK_FIRST)
 def test_one_task_only(scarce: Made, tmp_path: Path, method: str):
     metrics = synthetic.run(scarce, method, tmp_path / "out", classes_per_task=6, epochs=1)
     sound(tmp_path / "out", metrics)
@@ -193,7 +193,7 @@ def test_class_order_from_a_seed(made: Made, tmp_path: Path):
     assert tasks_in(tmp_path / "1") != tasks_in(tmp_path / "2")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", QUICK_FIRST)
 def test_unequal_tasks_from_a_file(made: Made, tmp_path: Path, method: str):
     rows = [("first", 5), ("second", 1), ("second", 0), ("second", 4), ("last", 2), ("last", 3)]
     tasks = synthetic.write_csv(

@@ -19,15 +19,12 @@ from avcil.incremental.runs import experiment
 from avcil.incremental.runs.directory import RunDirectory
 from avcil.incremental.runs.experiment import run_once, run_seeds
 from avcil.tests.incremental import synthetic
-from avcil.tests.incremental.synthetic import METHODS, Made
+from avcil.tests.incremental.synthetic import METHODS, QUICK_FIRST, SOME, Made
 from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SOME = ("av-cil", "afc-nme", "oracle")
-"""Methods that differ most in what they carry from epoch to epoch; the others are tested in the slow part."""
-QUICK_FIRST = [pytest.param(method, marks=() if method in SOME else pytest.mark.slow) for method in METHODS]
 Reference = Callable[[str], Path]
 
 
@@ -158,7 +155,7 @@ def test_killed_for_good_again_and_again(made: Made, tmp_path: Path, method: str
     out = tmp_path / "killed"
     # Forked off a process that has imported what they need and done nothing else: importing takes each of them seconds.
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([synthetic.__name__, afc.__name__, "torch._dynamo"])
+    forks.set_forkserver_preload([synthetic.__name__, "sklearn.cluster", "torch._dynamo"])
 
     def started() -> multiprocessing.process.BaseProcess:
         process = forks.Process(target=synthetic.run_in_one_thread, args=(made, method, out), kwargs={"epochs": 30})

@@ -116,6 +116,7 @@ main(prog_name="avcil-incr")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_a_process_of_its_own(made: Made, tmp_path: Path, number: signal.Signals):
     words = ["run", "--method", "fine-tuning", "--manifest", str(made.manifest), "--cache", str(made.cache)]
