@@ -56,7 +56,7 @@ def load(source: Source, settings: Settings) -> AudioSpectrogramTransformer:
         model = pretrained(ASTModel, config, tensors, source.name)
     else:
         config._attn_implementation = "sdpa"
-        model = randomly_initialised(lambda: ASTModel(config), settings.random_weights)
+        model = randomly_initialised(lambda: ASTModel(config), settings.random_weights, source.name)
     more = ("max_length", "num_mel_bins", "frequency_stride", "time_stride", "qkv_bias")
     return AudioSpectrogramTransformer(
         model=frozen(model, settings.device, settings.dtype),

@@ -1,10 +1,13 @@
 """A transformers configuration: built from what a source says, and reduced to the facts that matter."""
 
+import math
 from typing import Any
 
+import psutil
 from huggingface_hub.errors import StrictDataclassError
 
 from ...errors import InputError
+from ...wording import size as size_in_words
 from .source import Source
 
 # The fields that shape every transformer here; each family adds its own.
@@ -18,6 +21,14 @@ COMMON = (
     "image_size",
     "patch_size",
 )
+COUNTS = (
+    *("num_channels", "num_frames", "tubelet_size"),
+    *("max_length", "num_mel_bins", "time_stride", "frequency_stride"),
+)
+PAIRS = ("image_size", "patch_size")
+MOST_LAYERS = 1000
+MOST_TOKENS = 2**16
+LARGEST_COUNT = 2**31
 
 
 def build_config(config_class: type[Any], source: Source) -> Any:
@@ -32,11 +43,51 @@ def build_config(config_class: type[Any], source: Source) -> Any:
 
 
 def check_sizes(config: Any, source: Source) -> None:
-    """Raise InputError for sizes that no transformer has."""
-    sizes = {name: getattr(config, name) for name in COMMON[:4]}
-    whole = all(isinstance(size, int) and size > 0 for size in sizes.values())
-    if not whole or config.hidden_size % config.num_attention_heads:
-        raise InputError(f"{source.name}: its configuration describes no transformer: {sizes}")
+    """Raise InputError for sizes that no transformer has, or that this machine has no memory for."""
+    sizes = {name: getattr(config, name) for name in (*COMMON[:4], *COUNTS) if hasattr(config, name)}
+    pairs = {name: getattr(config, name) for name in PAIRS if hasattr(config, name)}
+    usable = all(_is_count(size) for size in sizes.values()) and all(map(_is_pair, pairs.values()))
+    if not usable or config.hidden_size % config.num_attention_heads or config.num_hidden_layers > MOST_LAYERS:
+        raise InputError(f"{source.name}: its configuration describes no transformer: {sizes | pairs}")
+    tokens = tokens_of(config)
+    if not 0 < tokens <= MOST_TOKENS:
+        raise InputError(f"{source.name}: its configuration cuts a clip into {tokens} tokens: is config.json damaged?")
+    needed, there = bytes_needed(config), psutil.virtual_memory().total
+    if needed > there:
+        raise InputError(
+            f"{source.name}: its configuration asks for {size_in_words(needed)} for weights and one clip, and this "
+            f"machine has {size_in_words(there)}: is its config.json damaged?"
+        )
+
+
+def tokens_of(config: Any) -> int:
+    """Into how many tokens a clip is cut, as far as its size tells."""
+    steps = (config.time_stride, config.frequency_stride) if hasattr(config, "time_stride") else pair(config.patch_size)
+    along = (side // step for side, step in zip(_image(config), steps, strict=True))
+    return int(math.prod(along)) * (getattr(config, "num_frames", 1) // getattr(config, "tubelet_size", 1))
+
+
+def bytes_needed(config: Any) -> int:
+    """What a model of this configuration and its input of one clip take in float32, but for its smallest parts."""
+    width, inner = config.hidden_size, config.intermediate_size
+    channels, frames, tubelet = (getattr(config, name, 1) for name in ("num_channels", "num_frames", "tubelet_size"))
+    layers = config.num_hidden_layers * (4 * width * width + 2 * width * inner)
+    embeddings = (math.prod(pair(config.patch_size)) * channels * tubelet + tokens_of(config)) * width
+    numbers: int = layers + embeddings + math.prod(_image(config)) * channels * frames
+    return 4 * numbers
+
+
+def _image(config: Any) -> tuple[int, int]:
+    """Height and width of a frame, or frames and bins of a spectrogram."""
+    return (config.max_length, config.num_mel_bins) if hasattr(config, "time_stride") else pair(config.image_size)
+
+
+def _is_count(size: Any) -> bool:
+    return isinstance(size, int) and not isinstance(size, bool) and 0 < size < LARGEST_COUNT
+
+
+def _is_pair(size: Any) -> bool:
+    return _is_count(size) or (isinstance(size, list | tuple) and len(size) == 2 and all(map(_is_count, size)))
 
 
 def pair(size: Any) -> tuple[int, int]:

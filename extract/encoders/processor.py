@@ -6,6 +6,8 @@ from typing import Any
 from ...errors import InputError
 from ..preparation.encoder_input import AudioPreparation, VisualPreparation
 
+LONGEST_EDGE = 8192  # pixels to which a frame may be resized
+LARGEST_NUMBER = 1e6
 # PIL's filters by the numbers that preprocessor_config.json uses.
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
@@ -32,12 +34,16 @@ def visual_preparation(settings: Mapping[str, Any], *, frames: int, image_size: 
             f"{source}: preprocessor settings must give a shortest edge and a square crop, "
             f"not size {settings.get('size')} and crop_size {settings.get('crop_size')}"
         )
+    if not 1 <= edge <= LONGEST_EDGE:
+        raise InputError(
+            f"{source}: the preprocessor makes the shorter side {edge} pixels, which is none of 1 to {LONGEST_EDGE}"
+        )
     if crop != image_size:
         raise InputError(f"{source}: the preprocessor crops to {crop}, the model takes {image_size} pixels")
     resample = settings.get("resample", 2)
-    if resample not in RESAMPLE:
+    if not isinstance(resample, int) or resample not in RESAMPLE:
         raise InputError(f"{source}: preprocessor setting 'resample' is {resample!r}, not one of {list(RESAMPLE)}")
-    rescale = float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
+    rescale = _number(settings, "rescale_factor", 1 / 255, source) if settings.get("do_rescale", True) else 1.0
     normalise = settings.get("do_normalize", True)
     return VisualPreparation(
         frames=frames,
@@ -46,16 +52,29 @@ def visual_preparation(settings: Mapping[str, Any], *, frames: int, image_size: 
         resample=RESAMPLE[resample],
         rescale=rescale,
         mean=_three(settings, "image_mean", source) if normalise else (0.0, 0.0, 0.0),
-        std=_three(settings, "image_std", source) if normalise else (1.0, 1.0, 1.0),
+        std=_three(settings, "image_std", source, positive=True) if normalise else (1.0, 1.0, 1.0),
     )
 
 
-def _three(settings: Mapping[str, Any], key: str, source: str) -> tuple[float, float, float]:
+def _three(settings: Mapping[str, Any], key: str, source: str, *, positive: bool = False) -> tuple[float, float, float]:
     value = settings.get(key)
-    numbers = [value] * 3 if isinstance(value, int | float) else value
-    if not isinstance(numbers, list) or len(numbers) != 3 or not all(isinstance(n, int | float) for n in numbers):
+    numbers = [value] * 3 if _is_number(value) else value
+    if not isinstance(numbers, list) or len(numbers) != 3 or not all(map(_is_number, numbers)):
         raise InputError(f"{source}: preprocessor setting '{key}' must be three numbers, not {value!r}")
+    if positive and min(numbers) <= 0:
+        raise InputError(f"{source}: preprocessor setting '{key}' must be above 0, not {value!r}")
     return float(numbers[0]), float(numbers[1]), float(numbers[2])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= LARGEST_NUMBER  # no NaN either
+
+
+def _number(settings: Mapping[str, Any], key: str, default: float, source: str) -> float:
+    value = settings.get(key, default)
+    if not _is_number(value):
+        raise InputError(f"{source}: preprocessor setting '{key}' must be a number, not {value!r}")
+    return float(value)
 
 
 def audio_preparation(settings: Mapping[str, Any] | None, *, frames: int, bins: int, source: str) -> AudioPreparation:
@@ -69,11 +88,16 @@ def audio_preparation(settings: Mapping[str, Any] | None, *, frames: int, bins: 
     image = settings.get("max_length", frames), settings.get("num_mel_bins", bins)
     if image != (frames, bins):
         raise InputError(f"{source}: the preprocessor makes {image}, the model takes {(frames, bins)} (frames, bins)")
+    rate, std = settings.get("sampling_rate", standard.sample_rate), _number(settings, "std", standard.std, source)
+    if not isinstance(rate, int) or not 1000 <= rate <= 384_000 or std <= 0:
+        raise InputError(
+            f"{source}: preprocessor settings must give a rate in Hz and a std above 0, not {rate!r}, {std}"
+        )
     return AudioPreparation(
         frames=frames,
         bins=bins,
-        sample_rate=int(settings.get("sampling_rate", standard.sample_rate)),
-        mean=float(settings.get("mean", standard.mean)),
-        std=float(settings.get("std", standard.std)),
+        sample_rate=rate,
+        mean=_number(settings, "mean", standard.mean, source),
+        std=std,
         normalise=bool(settings.get("do_normalize", True)),
     )

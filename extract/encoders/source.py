@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ import huggingface_hub
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import logging as hub_logging
 
+from ... import files
 from ...errors import InputError
 
 WEIGHT_NAMES = (
@@ -130,10 +130,7 @@ def find_source(name: str, published: Mapping[str, Mapping[str, Any]], *, random
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file; InputError where there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error})") from error
+    content = files.read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold a JSON object, not a {type(content).__name__}")
     return content

@@ -95,7 +95,7 @@ def load(source: Source, settings: Settings) -> VideoMAE:
         model = pretrained(VideoMAEModel, config, tensors, source.name)
     else:
         config._attn_implementation = "sdpa"
-        model = randomly_initialised(lambda: VideoMAEModel(config), settings.random_weights)
+        model = randomly_initialised(lambda: VideoMAEModel(config), settings.random_weights, source.name)
     model = frozen(model, settings.device, settings.dtype)
     # A plain attribute, which .to() leaves behind: it would be copied to the device for every batch.
     embeddings = model.embeddings

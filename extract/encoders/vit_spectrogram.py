@@ -77,7 +77,7 @@ def assemble(
     if tensors is None:
         config._attn_implementation = "sdpa"
         seed = settings.random_weights or 0
-        model = randomly_initialised(lambda: ViTModel(config, add_pooling_layer=False), seed)
+        model = randomly_initialised(lambda: ViTModel(config, add_pooling_layer=False), seed, source.name)
     else:
         fc_norm = {name: tensor for name, tensor in tensors.items() if name.startswith("fc_norm.")}
         if fc_norm:

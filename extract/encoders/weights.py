@@ -23,7 +23,7 @@ from ...errors import InputError
 
 M = TypeVar("M", bound=nn.Module)
 
-# What torch.load raises on files that are no checkpoints: damaged pickles fail in many ways.
+# What torch.load raises on files that are no checkpoints, and transformers on settings that are none.
 UNREADABLE = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -110,7 +110,7 @@ def pretrained(model_class: type[M], config: Any, tensors: Mapping[str, Tensor],
     zero. Raises InputError that names what is missing, left over, of another shape, or lost on the way.
     """
     available = {_content(tensor) for tensor in tensors.values()}
-    with _quiet_transformers():
+    with _quiet_transformers(), _building(source):
         model, report = model_class.from_pretrained(  # type: ignore[attr-defined]
             None,
             config=config,
@@ -157,11 +157,24 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-def randomly_initialised(build: Callable[[], M], seed: int) -> M:
-    """What `build` makes from transformers' own initialisation, drawn from `seed` and nothing else."""
-    with torch.random.fork_rng(devices=[]):
+def randomly_initialised(build: Callable[[], M], seed: int, source: str) -> M:
+    """What `build` makes from transformers' own initialisation, drawn from `seed` and nothing else.
+
+    Raises InputError where the configuration makes no model.
+    """
+    with torch.random.fork_rng(devices=[]), _building(source):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the GPUs too
         return build()
+
+
+@contextlib.contextmanager
+def _building(source: str) -> Iterator[None]:
+    """Within it a model is made on the CPU of a configuration that may say anything."""
+    try:
+        yield
+    except UNREADABLE as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{source}: its configuration makes no model ({words})") from error
 
 
 def frozen(model: M, device: torch.device, dtype: torch.dtype) -> M:
