@@ -8,6 +8,7 @@ the files and one clip, whatever their size.
 Shapes: L time slices, S tokens, D channels.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ...cache import CacheWriter, Fingerprint, NotStorable, ShardWriter
 from ...errors import InputError
 from ...manifests import Located, Manifest
 from ...versions import versions
+from ...wording import size
 from ..decoding.faults import NOT_FINITE, in_one_line
 from ..preparation.recipes import Recipe, recipe
 from ..progress import ExtractionProgress
@@ -28,6 +30,7 @@ from .files import FeatureFile, Modality, feature_files, usual_shape
 
 # VideoMAE-B at 16 frames in tubelets of 2; the released arrays do not tell time from space.
 TIME_SLICES = 8
+MOST_BYTES = 2**30  # of a clip; the published ones take 4.8 MB
 OTHER_SHAPE = "features of another shape"
 UNREADABLE = "features cannot be read"
 MISSING = "missing.csv"
@@ -93,7 +96,8 @@ def import_released(
 
     Raises:
         InputError: the files are not there, are damaged, name anything but arrays, or hold no clip of the
-            manifest; the cache is of another origin. Nothing has been written then.
+            manifest, or of absurd size; the cache is of another origin. Nothing has been written then. Or no
+            clip's features can be used.
     """
     with feature_files(Path(features)) as files:
         work = _Import(manifest, files["visual"], files["audio"], time_slices)
@@ -165,6 +169,12 @@ class _Import:
         """Write all that the cache lacks."""
         if not all(self.visual_shape) or not self.visual_shape or not all(self.audio_shape):
             raise InputError(f"{self.visual.path}: its arrays are no tokens of {self.time_slices} time slices")
+        for file, shape in ((self.visual, self.visual_shape), (self.audio, self.audio_shape)):
+            if (asked := 4 * math.prod(shape)) > MOST_BYTES:
+                raise InputError(
+                    f"{file.path}: its arrays {' x '.join(map(str, shape))} take {size(asked)} a clip, which no "
+                    "features do: is it damaged?"
+                )
         notes = {
             "data_set": self.manifest.name,
             "visual_file": self.visual.path.name,
@@ -194,6 +204,10 @@ class _Import:
                         for index in range(len(shard_ids)):
                             usable = self._put(shard, index, writer)
                             progress.step(encoded=int(usable), quarantined=int(not usable))
+            quarantined = Counter(entry["reason"] for entry in writer.quarantined.values())
+            if not writer.have:
+                why = ", ".join(f"{reason} {count}" for reason, count in quarantined.most_common())
+                raise InputError(f"no clip's features can be used ({why}): see {cache / 'quarantine.json'}")
             return ImportReport(
                 written=len(writer.have & ids) - held,
                 held=held,
@@ -203,7 +217,7 @@ class _Import:
                     "visual": len(ids - self.visual.ids),
                     "audio": len(ids - self.audio.ids),
                 },
-                quarantined=dict(Counter(entry["reason"] for entry in writer.quarantined.values())),
+                quarantined=dict(quarantined),
             )
 
     def _put(self, shard: ShardWriter, index: int, writer: CacheWriter) -> bool:

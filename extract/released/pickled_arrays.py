@@ -17,7 +17,7 @@ import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,10 @@ import numpy.typing as npt
 from ...errors import InputError
 
 LONGEST_TEXT = 65536  # bytes of one string: ids are far shorter
+MOST_AXES = 32
+# An array takes some 35 instructions, and those of features kilobytes of data: one in 16 bytes are more than enough,
+# besides a million, which take a second.
+INSTRUCTIONS, BYTES_AN_INSTRUCTION = 1_000_000, 16
 # NumPy moved its modules in version 2; files of both generations are around.
 RECONSTRUCT = {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")}
 NDARRAY, DTYPE = ("numpy", "ndarray"), ("numpy", "dtype")
@@ -140,7 +144,7 @@ class _Array:
         _, self.shape, self.type, self.fortran, self.data = state
         if not isinstance(self.type, _Type) or not isinstance(self.shape, tuple):
             raise _Refusal("it holds an array without a type or a shape")
-        if not all(isinstance(n, int) and n >= 0 for n in self.shape):
+        if len(self.shape) > MOST_AXES or not all(isinstance(n, int) and n >= 0 for n in self.shape):
             raise _Refusal("it holds an array of an impossible shape")
 
     def stored(self) -> StoredArray | None:
@@ -151,6 +155,13 @@ class _Array:
         if not isinstance(self.data, _Bytes) or self.data.length != math.prod(self.shape) * dtype.itemsize:
             raise ValueError("an array's bytes do not fill its shape")
         return StoredArray(dtype, self.shape, bool(self.fortran), self.data.offset)
+
+
+class _Name(NamedTuple):
+    """A name of a module that the pickle mentions."""
+
+    module: str
+    name: str
 
 
 class _Machine:
@@ -164,7 +175,11 @@ class _Machine:
 
     def run(self) -> Any:
         """What the pickle would build, with arrays and types as the stand-ins above."""
+        left = INSTRUCTIONS + self._size // BYTES_AN_INSTRUCTION
         while (code := self._read(1)) != pickle.STOP:
+            left -= 1
+            if left < 0:
+                raise _Refusal("it holds far more instructions than a dictionary of features has")
             instruction = _INSTRUCTIONS.get(code)
             if instruction is None:
                 raise _Refusal(f"it is no dictionary of arrays (pickle instruction {code!r})")
@@ -200,11 +215,13 @@ class _Machine:
         if (module, name) not in ALLOWED:
             asked = ascii(f"{module}.{name}"[:100])  # the file chose these letters: no line breaks, no escapes
             raise _Refusal(f"it asks for {asked}, which is no array of numbers; nothing was run")
-        self._stack.append((module, name))
+        self._stack.append(_Name(module, name))
 
     def _stack_name(self) -> None:
         name, module = self._stack.pop(), self._stack.pop()
-        self._push_name(str(module), str(name))
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise TypeError("a name that is no text")
+        self._push_name(module, name)
 
     def _since_mark(self) -> list[Any]:
         start = self._marks.pop()
@@ -218,9 +235,11 @@ class _Machine:
 
     def _reduce(self) -> None:
         arguments, name = self._stack.pop(), self._stack.pop()
-        if name in RECONSTRUCT and arguments[0] == NDARRAY:
+        # Nested tuples, which a pickle makes of few instructions, would take for ever to be hashed.
+        known = isinstance(name, _Name)
+        if known and name in RECONSTRUCT and arguments[0] == NDARRAY:
             self._stack.append(_Array())
-        elif name == DTYPE and isinstance(arguments[0], str):
+        elif known and name == DTYPE and isinstance(arguments[0], str):
             self._stack.append(_Type(arguments[0]))
         else:
             raise _Refusal("it builds something else than arrays of numbers; nothing was run")
@@ -235,6 +254,8 @@ class _Machine:
         table = self._stack[-1]
         if not isinstance(table, dict):
             raise TypeError("items for what is no dictionary")
+        if any(isinstance(key, tuple) for key in items[::2]):  # likewise
+            raise _Refusal("it is no dictionary of arrays by name")
         table.update(zip(items[::2], items[1::2], strict=True))
 
     def _extend(self, items: list[Any]) -> None:

@@ -3,7 +3,9 @@
 import json
 import os
 import tracemalloc
+from collections import Counter
 from pathlib import Path
+from random import Random
 
 import h5py
 import numpy as np
@@ -231,6 +233,64 @@ def test_a_cut_off_hdf5_file_is_refused(tmp_path):
     path = tmp_path / "f" / "visual_pretrained_feature" / "visual_features.h5"
     path.write_bytes(path.read_bytes()[:-2000])
     refused(tmp_path / "f", "is no readable HDF5 file")
+
+
+def damaged(whole: bytes, seed: int) -> bytes:
+    """A file of random bytes, with or without HDF5's signature, or `whole` with some bytes changed."""
+    random = Random(seed)
+    content = bytearray(whole)
+    match seed % 4:
+        case 0:
+            return random.randbytes(random.randrange(3000))
+        case 1:
+            return whole[:8] + random.randbytes(len(whole) - 8)
+        case 2:
+            for _ in range(random.randrange(1, 20)):
+                content[random.randrange(len(content))] = random.randrange(256)
+        case 3:
+            place = random.randrange(len(content) - 8)
+            content[place : place + 8] = random.choice([b"\xff" * 8, bytes(8), b"\xff\xff\xff\x7f" + bytes(4)])
+    return bytes(content)
+
+
+def test_whatever_the_bytes_of_an_hdf5_file_it_is_read_or_refused(tmp_path):
+    """In one line, and no cache is left behind unless clips stand in its quarantine."""
+    write_audio(tmp_path / "f", IDS)
+    write_visual(tmp_path / "f", IDS, "h5")
+    path = tmp_path / "f" / "visual_pretrained_feature" / "visual_features.h5"
+    whole = path.read_bytes()
+    answers = Counter[str]()
+    left_behind: dict[str, bool] = {}
+    for seed in range(80):
+        path.write_bytes(damaged(whole, seed))
+        cache = tmp_path / f"cache-{seed}"
+        try:
+            import_released(MANIFEST, tmp_path / "f", cache)
+            answers["read"] += 1
+        except InputError as error:
+            answers["refused"] += 1
+            left_behind[str(error)] = cache.exists()
+    assert answers["read"] > 10
+    assert answers["refused"] > 30
+    assert all("no clip's features can be used" in words for words, there in left_behind.items() if there)
+
+
+@pytest.mark.parametrize(("audio", "visual"), [((D,), (2**33, D)), ((2**40,), (L * S, D)), ((D,), (L, 2**20, 2**20))])
+def test_absurd_sizes_are_refused_before_a_cache_is_made(tmp_path, audio, visual):
+    """HDF5 says any size of what was never written."""
+    (tmp_path / "f").mkdir()
+    for name, shape in (("sound.h5", audio), ("pictures.h5", visual)):
+        with h5py.File(tmp_path / "f" / name, "w") as file:
+            for id in IDS:
+                file.create_dataset(id, shape, "<f4", chunks=tuple(min(n, 64) for n in shape))
+    refused(tmp_path / "f", r"its arrays [\dx ]+ take [\d.e+]+ [GT]B a clip, which no features do: is it damaged\?")
+
+
+def test_features_of_which_none_can_be_used(tmp_path):
+    write_audio(tmp_path / "f", IDS)
+    write_visual(tmp_path / "f", IDS, **{id: np.full((L * S, D), np.nan, np.float32) for id in IDS})
+    with pytest.raises(InputError, match=r"no clip's features can be used \(features not finite 5\): see .*quarantine"):
+        import_released(MANIFEST, tmp_path / "f", tmp_path / "cache")
 
 
 def test_a_damaged_data_set_costs_one_clip(tmp_path):

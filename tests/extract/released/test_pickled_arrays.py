@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avcil.errors import InputError
+from avcil.extract.released import pickled_arrays as module
 from avcil.extract.released.pickled_arrays import read_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,6 +191,56 @@ def test_damaged_pickles_are_refused(tmp_path, instructions):
     with pytest.raises(InputError) as refusal:
         read_index(assembled(tmp_path / "a.npy", *instructions))
     assert "\n" not in str(refusal.value)
+
+
+def nested(levels: int) -> bytes:
+    """A tuple of twice the tuple below it: small here, and 2 ** levels leaves for whoever walks through it."""
+    return b"K\x01q\x00" + b"".join(b"h%ch%c\x86q%c" % (level, level, level + 1) for level in range(levels))
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        [b"}", nested(60), b"K\x01s"],  # hashed, as a key
+        [b"}(", nested(60), b"K\x01u"],
+        [nested(60), b")R"],  # hashed, as a name
+        [nested(60), b"h\x3c\x93"],  # written out, as a name
+        [RECONSTRUCT, nested(60), b"\x85R"],
+        [b"cnumpy\ndtype\n", nested(60), b"\x85R"],
+    ],
+)
+def test_nested_tuples_take_no_time(tmp_path, instructions):
+    with pytest.raises(InputError) as refusal:
+        read_index(assembled(tmp_path / "a.npy", *instructions))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_shape_of_very_many_axes_is_refused(tmp_path):
+    array = [
+        RECONSTRUCT,
+        NDARRAY,
+        b"\x85R(K\x01(",
+        b"J\xff\xff\xff\x7f" * 1000,
+        b"tcnumpy\ndtype\n",
+        b"X\x02\x00\x00\x00f4",
+    ]
+    path = assembled(tmp_path / "a.npy", *array, b"\x85R\x89C\x00tb")
+    with pytest.raises(InputError, match="an array of an impossible shape"):
+        read_index(path)
+
+
+def test_a_pickle_of_very_many_instructions_is_not_followed_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "INSTRUCTIONS", 1000)
+    with pytest.raises(InputError, match="far more instructions than a dictionary of features has"):
+        read_index(assembled(tmp_path / "a.npy", b"N" * 1100))
+    assert read_index(assembled(tmp_path / "a.npy", b"N" * 1000)) is None
+
+
+def test_features_need_far_fewer_instructions_than_are_allowed(tmp_path, monkeypatch):
+    """Vectors of 768 numbers of 16 bits are the smallest that there are."""
+    monkeypatch.setattr(module, "INSTRUCTIONS", 0)
+    content = {f"clip{number}": np.zeros(768, np.float16) for number in range(50)}
+    assert_reads(save(tmp_path / "a.npy", content), content)
 
 
 @pytest.mark.parametrize(
