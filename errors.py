@@ -28,6 +28,11 @@ def shown(text: object) -> str:
     return HIDDEN.sub(lambda found: _escaped(found[0]), str(text))
 
 
+def one_line(text: object) -> str:
+    """`text` on one line, as `shown`."""
+    return shown(re.sub(r"\s*\n\s*", " ", str(text).strip()))
+
+
 def hidden_in(text: str) -> str | None:
     """The first character of `HIDDEN` in `text`, written as `shown` does; None where all of it can be seen."""
     found = HIDDEN.search(text)
@@ -45,7 +50,10 @@ def say(line: object, *, err: bool = False) -> None:
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used. The message is one complete line."""
+    """Something the user gave cannot be used. The message is one complete line, as `shown`."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 def unknown(kind: str, given: str, valid: Iterable[str]) -> InputError:
@@ -72,7 +80,7 @@ class _OneLineErrors(click.Command):
             message = error.format_message() if isinstance(error, click.ClickException) else str(error)
             if isinstance(error, OSError):
                 message = f"{error.filename}: {error.strerror}"
-            say(f"error: {' '.join(message.split())}", err=True)
+            say(f"error: {one_line(message)}", err=True)
             sys.exit(2)
         except (click.Abort, KeyboardInterrupt):
             if not standalone_mode:

@@ -56,7 +56,7 @@ def _told(clip: str, files: list[Path], count: int, manifest: Manifest) -> str:
     label = next(listed.label for listed in manifest.clips if listed.id == clip)
     among = f" (the first of {count} such clips)" if count > 1 else ""
     return (
-        f"clip '{clip}' could be {shown(files[0])} or {shown(files[1])}, which differ, and nothing tells which{among}: "
+        f"clip '{clip}' could be {files[0]} or {files[1]}, which differ, and nothing tells which{among}: "
         f"take one away, put it into a folder named '{label}', or name it in the list's column path"
     )
 

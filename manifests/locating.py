@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import InputError, shown
+from ..errors import InputError
 from .choosing import Choice, choose, folder_name
 from .clips import Clip, Manifest
 from .reading import CLIP_COLUMNS
@@ -115,12 +115,12 @@ def _path_of(clip: Clip, manifest: Manifest, directory: Path) -> Path:
     inside = [Path(os.path.normpath(directory.absolute())), directory.resolve()]
     if path.is_absolute() and not any(path.is_relative_to(folder) for folder in inside):
         raise InputError(
-            f"{manifest.where(clip)}: the path '{shown(clip.path)}' is outside of {directory}: "
+            f"{manifest.where(clip)}: the path '{clip.path}' is outside of {directory}: "
             "give a folder that holds all videos as --videos"
         )
     if path.parts[:1] == ("..",):
         raise InputError(
-            f"{manifest.where(clip)}: the path '{shown(clip.path)}' leads out of the folder of videos: "
+            f"{manifest.where(clip)}: the path '{clip.path}' leads out of the folder of videos: "
             "give a folder above as --videos, and paths from there"
         )
     return directory / path
@@ -138,8 +138,8 @@ def _readable(directory: Path) -> list[Path]:
     try:
         return list(_video_files(directory))
     except OSError as error:
-        where = shown(error.filename)
-        raise InputError(f"{where} cannot be read ({error.strerror}): its videos would count as missing") from error
+        words = f"{error.filename} cannot be read ({error.strerror}): its videos would count as missing"
+        raise InputError(words) from error
 
 
 def _video_files(directory: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..errors import InputError, hidden_in, shown, unknown
+from ..errors import InputError, hidden_in, unknown
 from ..files import cannot_write, written_aside
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -118,7 +118,7 @@ def refuse_hidden(where: str, what: str, text: str) -> None:
     """
     hidden = hidden_in(text.replace("\n", "")) if what == "label" else hidden_in(text)
     if hidden:
-        raise InputError(f"{where}: {what} '{shown(text)}' has the hidden character {hidden} in it: take it out")
+        raise InputError(f"{where}: {what} '{text}' has the hidden character {hidden} in it: take it out")
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

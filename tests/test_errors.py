@@ -91,6 +91,10 @@ def test_nothing_that_is_shown_moves_the_cursor_or_turns_the_writing(text: str):
     assert shown(line) == line
 
 
+def test_an_error_is_one_line_that_does_nothing_wherever_it_is_shown():
+    assert str(InputError("no folder  a\x1b[2J:\n   make\r\nit\n")) == "no folder  a\\u001b[2J: make it"
+
+
 def test_errors_and_lines_are_printed_as_shown():
     @click.command(cls=OneLineCommand)
     @click.argument("word")
