@@ -106,7 +106,7 @@ def repair(cache: Path, give_up_lost: bool, **choices: Any) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     good, lines = mend(cache, choices, _console(), give_up_lost=give_up_lost)
     for line in lines:
-        click.echo(line)
+        say(line)
     sys.exit(0 if good else 1)
 
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
 from ..wording import duration
 
@@ -62,7 +63,7 @@ class ExtractionProgress:
             self._bar.update(self._task, completed=done, description=self._words(now))
         elif now - self._last_line >= self._every or done == self._total:
             self._last_line = now
-            self._console.print(f"{done} of {self._total} clips, {self._words(now)}", highlight=False)
+            self._console.print(Text(f"{done} of {self._total} clips, {self._words(now)}"))
 
     def _words(self, now: float) -> str:
         done = self._encoded + self._quarantined

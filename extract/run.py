@@ -138,10 +138,8 @@ def carry_out(
     to_do, pace = clips_of(plans), setup.pace
     if not to_do:
         return Tally()
-    console.print(
-        f"{to_do} clips to do, {len(plans)} shards; {pace.workers} decoding, batches of {pace.batch_size}",
-        highlight=False,
-    )
+    work = f"{to_do} clips to do, {len(plans)} shards; {pace.workers} decoding, batches of {pace.batch_size}"
+    console.print(Text(work))
     with ExtractionProgress(to_do, console) as progress:
         return extract(
             plans,

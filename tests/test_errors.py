@@ -1,5 +1,6 @@
 """Bad input is told in one line and ends with exit status 2; no line does anything to a terminal."""
 
+import ast
 import os
 import unicodedata
 from pathlib import Path
@@ -10,6 +11,8 @@ from avcil.errors import InputError, OneLineCommand, hidden_in, say, shown, unkn
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_unknown_name_offers_the_nearest_valid_one():
@@ -93,6 +96,20 @@ def test_nothing_that_is_shown_moves_the_cursor_or_turns_the_writing(text: str):
 
 def test_an_error_is_one_line_that_does_nothing_wherever_it_is_shown():
     assert str(InputError("no folder  a\x1b[2J:\n   make\r\nit\n")) == "no folder  a\\u001b[2J: make it"
+
+
+@pytest.mark.parametrize("room", ["cache", "demo", "extract", "incremental", "manifests"])
+def test_no_line_goes_to_a_terminal_as_it_is(room: str):
+    """Lines are printed by `say`; a console gets plain Text, tables made of it, or words of our own."""
+    for path in (ROOT / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+                continue
+            called, first = ast.unparse(node.func), node.args[0]
+            where, what = f"{path} line {node.lineno}", ast.unparse(first)
+            assert called != "click.echo" or "json.dumps" in what, where
+            plain = what.startswith(("Text(", "results_table(")) or what in ("table", "grid")
+            assert not called.endswith("console.print") or plain or isinstance(first, ast.Constant), where
 
 
 def test_errors_and_lines_are_printed_as_shown():

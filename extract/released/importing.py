@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from ...cache import CacheWriter, Fingerprint, NotStorable, ShardWriter
-from ...errors import InputError
+from ...errors import InputError, shown
 from ...manifests import Located, Manifest
 from ...versions import versions
 from ...wording import size
@@ -186,7 +187,7 @@ class _Import:
             ids = {clip.id for clip in self.manifest.clips}
             held = len(writer.have & ids)
             for line in writer.lines:
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+                console.print(Text(shown(line)), soft_wrap=True)
             rest = shard_plans(
                 self.manifest.clips,
                 self.located.found,

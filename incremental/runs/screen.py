@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-import click
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,7 +13,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
+from ...errors import say, shown
 from ..learning import state
 from .listeners import Listener, StartedRun
 
@@ -81,6 +82,6 @@ class Screen(Listener):
         """A line above the bar."""
         line = self._name(run) + words
         if self.bar.disable:
-            click.echo(line)
+            say(line)
         else:
-            self.bar.console.print(line, markup=False)
+            self.bar.console.print(Text(shown(line)))
