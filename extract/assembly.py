@@ -55,7 +55,14 @@ class Setup:
             several=self.several,
             lost=lost,
         )
-        return [*plans_again(lost, self.located.found, self.several), *rest]
+        return [*self.again(lost), *rest]
+
+    def again(self, lost: Sequence[Lost]) -> list[ShardPlan]:
+        """The shards to be made again, `limit` or no; of disputed files only where it has been settled which it is."""
+        several = {**self.located.several, **self.several}
+        disputed = {clip for clip, choice in several.items() if choice.disputed}
+        found = {clip: path for clip, path in self.located.found.items() if clip not in disputed}
+        return plans_again(lost, found, several)
 
     def notes(self) -> dict[str, Any]:
         """What a new cache keeps for readers, beside its fingerprint."""

@@ -11,13 +11,11 @@ from ..cache import CacheWriter, Fingerprint, origin_of, recorded, scan
 from ..errors import InputError, shown
 from ..options import checked
 from .assembly import Setup, assemble
-from .choices import CHOICES, ChoicesFile
 from .clips import benchmark_of
 from .config import ExtractionConfig, ImportConfig
 from .notes import noted, recalled
 from .released.importing import import_released
 from .run import carry_out, open_cache, repaired
-from .selection import plans_again
 
 LOST = "lost from the cache"
 
@@ -58,9 +56,7 @@ def repair(cache: Path, given: Mapping[str, Any], console: Console, *, give_up_l
             setup = setup or _setup(cache, given, writer.lost[0].record.notes or notes, words, console)
             _refuse_another(setup, fingerprint)
             found = setup.located.found
-            choices = ChoicesFile(writer.beside(CHOICES), setup.several)
-            plans = plans_again(writer.lost, found, setup.several)
-            carry_out(setup, plans, writer, console, choices)
+            carry_out(setup, setup.again(writer.lost), writer, console)
             lost = tuple(clip for clip in lost if clip not in found)
         lines = repaired(writer.made_again, lost, cache)
     return not lost, [*lines, f"{cache}: {'mended' if not lost else 'not whole yet'}"]
@@ -89,7 +85,7 @@ def _refuse_another(setup: Setup, fingerprint: Fingerprint) -> None:
     if differences:
         raise InputError(
             f"what is lost cannot be made again with these choices ({'; '.join(differences[:4])}): "
-            "give those that the cache was made with"
+            "give those that the cache was made with; where 'reading' differs it is of an older version: make it anew"
         )
 
 

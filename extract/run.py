@@ -105,7 +105,7 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
             had=had,
             left_alone=sum(clip not in writer.have and clip not in planned for clip in setup.found),
             several=len(setup.several),
-            tally=carry_out(setup, plans, writer, console, ChoicesFile(writer.beside(CHOICES), setup.several)),
+            tally=carry_out(setup, plans, writer, console),
             made_again=writer.made_again,
             lost=tuple(clip for shard in writer.lost for clip in shard.ids if clip not in planned),
             random_weights=setup.fingerprint.random_weights,
@@ -131,10 +131,8 @@ def open_cache(
         yield writer
 
 
-def carry_out(
-    setup: Setup, plans: Sequence[ShardPlan], writer: CacheWriter, console: Console, choices: ChoicesFile
-) -> Tally:
-    """Make the shards of `plans`, with a line beforehand and progress; `choices` is told which files were read."""
+def carry_out(setup: Setup, plans: Sequence[ShardPlan], writer: CacheWriter, console: Console) -> Tally:
+    """Make the shards of `plans`, with a line beforehand and progress."""
     to_do, pace = clips_of(plans), setup.pace
     if not to_do:
         return Tally()
@@ -148,7 +146,7 @@ def carry_out(
             setup.preparation,
             pace,
             on_done=lambda encoded, quarantined: progress.step(encoded=encoded, quarantined=quarantined),
-            on_read=choices.note,
+            on_read=ChoicesFile(writer.beside(CHOICES), setup.several).note,
         )
 
 
