@@ -17,9 +17,9 @@ NO_TOKENS = "no visual tokens needed"
 
 FACTS = {
     "cache_fingerprint": ("features", "features made in another way"),
-    "features_sha256": ("feature values", "other features, though made in the same way: the cache was made again"),
     "clips_sha256": ("clips", "another list of clips (the manifest or the cache has changed)"),
     "labels_sha256": ("labels", "other labels or splits of the same clips"),
+    "features_sha256": ("feature values", "other features, though made in the same way: the cache was made again"),
     "tasks": ("tasks", "other tasks"),
     "computed_in": ("computed_in", "arithmetic in another precision"),
     "plugins": ("plugins", "another version of a plugin"),
