@@ -47,8 +47,9 @@ def read_manifest(clips: Path, classes: Path | None = None, name: str | None = N
 
 def _clip(path: Path, row: int, cells: dict[str, str], order: tuple[str, ...] | None, classes: Path | None) -> Clip:
     clip_id, label, split = (cells[column] for column in CLIP_COLUMNS)
-    refuse_hidden(f"{path} row {row}", "id", clip_id)
-    refuse_hidden(f"{path} row {row}", "label", label)
+    where = f"{path} row {row}"
+    refuse_hidden(where, "id", clip_id)
+    refuse_hidden(where, "label", label)
     if not is_plain_name(clip_id):
         raise InputError(f"{path} row {row}: id '{clip_id}' is not a plain name ({PLAIN_NAME_IN_WORDS})")
     if not label:
