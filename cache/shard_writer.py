@@ -21,6 +21,7 @@ from ..files import as_json, aside, cannot_write, rename_durably, sha256_of, syn
 from ..wording import size
 from .fingerprint import Fingerprint
 from .layout import AUDIO, FEATURES, PAGE, Place, ShardRecord, create_empty_shard
+from .raw import read_at
 from .storage import Array, StorageType, bytes_per_clip, to_stored
 
 
@@ -214,7 +215,7 @@ class ShardWriter:
             for row, index in enumerate(kept):
                 for name in (name for name in FEATURES if name in places):
                     source = self._places[name]
-                    data = os.pread(self._file, source.row_bytes, source.row_offset(index))
+                    data = read_at(self._file, self._part, source.row_bytes, source.row_offset(index))
                     write_fully(target, data, places[name].row_offset(row))
         except BaseException:
             os.close(target)
