@@ -119,7 +119,11 @@ def check_shard(path: Path, record: ShardRecord) -> Iterator[Problem]:
         return
     yield from clips
     if intact:
-        yield from _check_structure(path, record)
+        try:
+            yield from list(_check_structure(path, record))
+        except (OSError, RuntimeError) as error:  # the disk fails now: the same bytes have just been read
+            said = " ".join(str(error).split())
+            yield Problem(record.name, None, f"shard {record.name} cannot be read by HDF5: {said}")
     else:
         where = "the clips above are hurt" if clips else "no clip's features are hurt, but the rest of the file is"
         yield Problem(record.name, None, f"shard {record.name} is not what was written (its hash differs): {where}")

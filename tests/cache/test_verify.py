@@ -214,3 +214,14 @@ def test_a_record_that_points_elsewhere_is_found(known):
     known.shard(0, "json").write_text(json.dumps(record))
     (problem,) = verify(known.directory).problems
     assert problem.words == "shard shard-00000-test: visual does not lie where its record says"
+
+
+def test_a_disk_that_fails_when_hdf5_reads_is_one_line(known, monkeypatch):
+    def fails(*given, **named):
+        raise OSError("Unable to open file\n(file read failed: time = now\n, errno = 5)")
+
+    monkeypatch.setattr(h5py, "File", fails)
+    first, _ = verify(known.directory).problems
+    assert str(first) == (
+        "shard shard-00000-test cannot be read by HDF5: Unable to open file (file read failed: time = now , errno = 5)"
+    )
