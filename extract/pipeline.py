@@ -61,6 +61,8 @@ class Tally:
     """Clip id -> reason."""
     second_choice: int = 0
     """Clips that only the second decoder could read."""
+    batch_size: int | None = None
+    """Clips encoded at once at the end, where the device had no memory for as many as were asked for."""
     seconds: float = 0.0
     encoder_seconds: float = 0.0
     """Of these, with the encoders at work."""
@@ -98,7 +100,8 @@ def extract(
         reader: the decoding function in the worker processes, as "module:function".
 
     Raises:
-        InputError: the cache cannot take more (no room), or the device has no memory for a batch.
+        InputError: the cache cannot take more (no room), or the device has no memory for a clip. Where it has none for
+            a batch, batches are halved for the rest of the run.
         WorkersCannotStartError: no clip can be decoded at all.
     """
     started = time.perf_counter()
@@ -119,15 +122,20 @@ def extract(
         outcomes = pool.read_all(jobs, ahead=pace.ahead)
 
         def hand_over(rows: list[int], clips: list[PreparedClip]) -> None:
-            try:
-                features = encode(clips)
-            except torch.OutOfMemoryError as error:
-                words = f"{encoders.device} has no memory for batches of {pace.batch_size}: give a smaller --batch-size"
-                raise InputError(words) from error
-            sink.put(tuple(rows), *features)
-            on_done(len(clips), 0)
-            rows.clear()
-            clips.clear()
+            while clips:
+                size = min(tally.batch_size or pace.batch_size, len(clips))
+                features = encode_if_it_fits(encode, clips[:size])
+                if features is not None:
+                    sink.put(tuple(rows[:size]), *features)
+                    on_done(size, 0)
+                    del rows[:size], clips[:size]
+                elif size > 1:
+                    tally.batch_size = size // 2
+                else:
+                    raise InputError(
+                        f"{encoders.device} has no memory for a single clip beside the encoders: "
+                        "free some, or choose another --device"
+                    )
 
         for plan in plans:
             sink.begin(plan)
@@ -153,6 +161,19 @@ def extract(
     tally.encoder_seconds = encode.seconds()
     tally.seconds = time.perf_counter() - started
     return tally
+
+
+def encode_if_it_fits(
+    encode: "BatchEncoder", clips: Sequence[PreparedClip]
+) -> tuple[Tensor, Tensor, Callable[[], None]] | None:
+    """What `encode` gives, or None where the device has no memory for these clips; what it took is then let go."""
+    try:
+        return encode(clips)
+    except torch.OutOfMemoryError:
+        pass  # the error holds on to tensors: only behind it can they be let go
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
 
 
 class BatchEncoder:

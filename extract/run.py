@@ -66,6 +66,11 @@ class Summary:
             lines.append(f"more than one file: {self.several} (which was read stands in {cache / CHOICES})")
         if tally.second_choice:
             lines.append(f"read by the second decoder: {tally.second_choice}")
+        if tally.batch_size:
+            lines.append(
+                f"encoded {tally.batch_size} at once in the end, since the device had no memory for more: "
+                "--batch-size gives the same from the start"
+            )
         if tally.encoded or tally.quarantined:
             share = tally.encoder_seconds / tally.seconds
             lines.append(

@@ -217,11 +217,32 @@ def test_an_interrupted_run_resumes_where_it_was(work, tmp_path):
     assert files(tmp_path / "cache") == files(tmp_path / "whole")
 
 
-def test_a_device_without_memory_for_a_batch_is_one_line(work, tmp_path):
-    class Greedy(TinyVisual):
-        def encode(self, pixels):
-            raise torch.OutOfMemoryError("CUDA out of memory")
+class Greedy(TinyVisual):
+    """Has memory for so many clips at once."""
 
-    with pytest.raises(InputError, match="cpu has no memory for batches of 4: give a smaller --batch-size"):
-        work("cache", visual=Greedy())
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def encode(self, pixels):
+        if len(pixels) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().encode(pixels)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_device_without_memory_for_a_batch_gets_smaller_ones(work, tmp_path, most):
+    greedy = Greedy(most)
+    tally = work("cache", visual=greedy)
+    assert tally.batch_size == (1 if most == 1 else 2)
+    assert max(greedy.sizes) == tally.batch_size
+    assert work("whole").batch_size is None
+    small, whole = FeatureCache(tmp_path / "cache"), FeatureCache(tmp_path / "whole")
+    assert small.ids == whole.ids
+    torch.testing.assert_close(small.read(small.ids), whole.read(whole.ids), rtol=2e-3, atol=2e-3)  # float16 rounds
+
+
+def test_a_device_without_memory_for_a_clip_is_one_line(work, tmp_path):
+    with pytest.raises(InputError, match="cpu has no memory for a single clip beside the encoders: free some, or"):
+        work("cache", visual=Greedy(0))
     assert not (tmp_path / "cache").exists()
