@@ -18,7 +18,7 @@ from .configure import as_plain
 from .directory import Keeper, RunDirectory
 from .listeners import Course, Listener, StartedRun
 from .outcome import metrics_of
-from .problem import Data
+from .problem import Data, enough_memory
 from .provenance import provenance
 from .published import published_figures
 
@@ -61,7 +61,7 @@ def run_once(
     Raises Stopped between two steps, its state saved, where `stop_asked` says so.
     """
     directory = place_for(config, settings, out)
-    with directory.alone():
+    with directory.alone(), enough_memory(data.device):
         directory.begin(provenance(config, data, kind.way))
         progress = directory.progress(len(data.table.tasks))
         widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])

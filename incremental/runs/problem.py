@@ -1,7 +1,8 @@
 """What a run is to learn: clips, tasks and features, loaded once for any number of runs."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,18 @@ def visual_of(modality: Modality, kind: type[BaseMethod]) -> Visual:
     return "tokens" if modality == "audio-visual" and kind.needs_tokens else "mean"
 
 
+@contextmanager
+def enough_memory(device: torch.device) -> Iterator[None]:
+    """InputError where PyTorch finds no memory on `device` within it."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{device} has no memory left: free some, or lower residence_gigabytes, which changes no result and lets "
+            "an unfinished run be resumed, or --batch-size"
+        ) from error
+
+
 def load_data(config: RunConfig, problem: Problem, kind: type[BaseMethod]) -> Data:
     """Open the cache, number the clips, plan what stays on the device."""
     cache = FeatureCache(Path(config.cache))
@@ -142,14 +155,15 @@ def load_data(config: RunConfig, problem: Problem, kind: type[BaseMethod]) -> Da
         raise InputError(f"cuda_graphs is for NVIDIA GPUs and this run is on {device}: leave it out")
     train = table.splits.count("train")
     replayed = min(config.memory_batch_size, config.memory_size, train)
-    residence = Residence(
-        cache,
-        table.ids,
-        device=device,
-        dtype=dtype,
-        visual=visual_of(config.modality, kind),
-        largest_batch=max(min(config.batch_size, train) + replayed, SMALLEST_BATCH),
-        gigabytes=config.residence_gigabytes,
-    )
+    with enough_memory(device):
+        residence = Residence(
+            cache,
+            table.ids,
+            device=device,
+            dtype=dtype,
+            visual=visual_of(config.modality, kind),
+            largest_batch=max(min(config.batch_size, train) + replayed, SMALLEST_BATCH),
+            gigabytes=config.residence_gigabytes,
+        )
     lost = tuple(clip for clip in manifest.clips if clip.id not in held)
     return Data(problem, table, cache, device, dtype, residence, lost)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from avcil.cache import CacheWriter, Fingerprint
 from avcil.errors import InputError
+from avcil.incremental.learning.gradient import GradientLearning
 from avcil.incremental.runs.experiment import run_once
 from avcil.incremental.runs.problem import load_problem
 from avcil.manifests import published, shuffled_class_order
@@ -267,6 +268,28 @@ def test_a_cache_of_other_clips(made: Made, tmp_path: Path):
 def test_too_little_room_for_features(made: Made, tmp_path: Path):
     message = refusal(made, tmp_path, "av-cil", residence_gigabytes=1e-6)
     assert "raise residence_gigabytes" in message
+
+
+@pytest.mark.parametrize("calls", [0, 3])
+def test_a_device_without_memory_is_one_line_and_the_run_is_resumed(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: Callable[[str], Path], calls: int
+):
+    """At the first step and in the second epoch."""
+    steps: list[None] = []
+    step = GradientLearning._step
+
+    def full(self: Any, *given: Any, **named: Any) -> Any:
+        steps.append(None)
+        if len(steps) > calls:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(self, *given, **named)
+
+    with monkeypatch.context() as stand_in:
+        stand_in.setattr(GradientLearning, "_step", full)
+        with pytest.raises(InputError, match="cpu has no memory left: free some, or lower residence_gigabytes"):
+            synthetic.run(made, "fine-tuning", tmp_path / "out")
+    synthetic.run(made, "fine-tuning", tmp_path / "out")
+    assert synthetic.differing(reference("fine-tuning"), tmp_path / "out") == []
 
 
 def test_a_run_does_not_go_on_when_the_cache_has_grown(tmp_path: Path):
