@@ -225,7 +225,7 @@ class ShardWriter:
         self._part, self._file, self._places, self.ids = path, target, places, ids
 
 
-def write_fully(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+def write_fully(descriptor: int, data: bytes | bytearray | memoryview, offset: int) -> None:
     """`os.pwrite` until every byte is written (the system may take fewer at once)."""
     view = memoryview(data)
     while view:
