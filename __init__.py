@@ -11,4 +11,4 @@
 `demo`          a small data set of real video files, taken through both stages.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
