@@ -1,6 +1,6 @@
 """What there is to learn: clips, labels, splits, class order, tasks, video files. Knows no tensor."""
 
-from .benchmark import Benchmark, published, published_names
+from .benchmark import Benchmark, published, published_figures, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .choosing import Choice
 from .clips import SPLITS, Clip, Manifest, Split, by_class, gaps, is_plain_name
@@ -33,6 +33,7 @@ __all__ = [
     "is_plain_name",
     "locate_videos",
     "published",
+    "published_figures",
     "published_names",
     "read_class_order",
     "read_manifest",

@@ -76,6 +76,14 @@ def published(name: str) -> Benchmark:
     return _read_published(DIRECTORY / f"{name}{SUFFIX}")
 
 
+@functools.cache
+def published_figures(name: str) -> Mapping[str, Mapping[str, list[float]]]:
+    """`Benchmark.published` of a data set that ships with the package, without reading its list of clips."""
+    _, content = read_description(DIRECTORY / f"{name}{SUFFIX}")
+    figures: Mapping[str, Mapping[str, list[float]]] = content.get("published", {})
+    return figures
+
+
 def _read(path: Path) -> Benchmark:
     description, content = read_description(path)
     clips, classes = path.with_suffix(".csv"), path.with_suffix(".classes.csv")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...manifests import published, published_names
+from ...manifests import published_figures, published_names
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def published_in_table_1_or_2(method: str, modality: str) -> dict[str, float]:
     """Mean Accuracy of a method by data set, as the data sets' files have it."""
     found = {}
     for name in published_names():
-        figures = published(name).published.get(method, {}).get(modality)
+        figures = published_figures(name).get(method, {}).get(modality)
         if figures:
             found[name] = figures[0]
     return found

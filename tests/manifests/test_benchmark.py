@@ -3,7 +3,16 @@ from typing import Any
 
 import pytest
 from avcil.errors import InputError
-from avcil.manifests import NAMED_BY_ID, SPLITS, benchmark, gaps, published, published_names, split_into_tasks
+from avcil.manifests import (
+    NAMED_BY_ID,
+    SPLITS,
+    benchmark,
+    gaps,
+    published,
+    published_figures,
+    published_names,
+    split_into_tasks,
+)
 
 METHODS = ("fine-tuning", "oracle", "lwf", "icarl", "ss-il", "afc", "av-cil")
 
@@ -146,3 +155,8 @@ def test_each_of_the_three_files_is_asked_for(tmp_path, lost, words):
             shutil.copy(benchmark.DIRECTORY / f"ave{suffix}", tmp_path / f"mine{suffix}")
     with pytest.raises(InputError, match=words):
         published(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_figures_can_be_had_without_the_clips(name: str):
+    assert published_figures(name) == published(name).published

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 from avcil.errors import InputError
-from avcil.manifests import Choice, Clip, Manifest, NamingHabit, locate_videos, published, read_manifest
+from avcil.manifests import Choice, Clip, Manifest, NamingHabit, locate_videos, read_manifest
+from avcil.manifests.benchmark import DIRECTORY
+from avcil.manifests.description import read_description
 
-AVE, KINETICS, VGGSOUND = (published(name).file_names for name in ("ave", "kinetics-sounds", "vggsound100"))
+AVE, KINETICS, VGGSOUND = (
+    read_description(DIRECTORY / f"{name}.toml")[0].habits() for name in ("ave", "kinetics-sounds", "vggsound100")
+)
 
 
 def manifest(*ids: str, path: str | None = None) -> Manifest:
