@@ -302,6 +302,7 @@ with CacheWriter(Path(sys.argv[1]), Fingerprint({"storage": "float16"})) as cach
 """
 
 
+@pytest.mark.slow
 def test_wherever_the_system_refuses_hdf5_the_bytes_it_is_one_line_and_leaves_nothing(tmp_path):
     """HDF5 tells of it by OSError or RuntimeError, in its own words."""
     done = subprocess.run(

@@ -111,6 +111,7 @@ def laid_out(place: Path, videos: dict[str, Path], files: dict[str, str]) -> Non
         shutil.copy(videos[source], place / "videos" / name)
 
 
+@pytest.mark.slow
 def test_the_right_file_is_read_and_written_down(place, videos):
     files = {
         **{"one/a.mp4": "cut", "two/a.mp4": "whole"},  # a corrupt copy is first by alphabet
@@ -148,6 +149,7 @@ def test_the_right_file_is_read_and_written_down(place, videos):
     assert (cache / "choices.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_different_files_are_refused_before_anything_is_written(place, videos):
     laid_out(place, videos, {"f.mp4": "whole", "one/a.mp4": "whole", "two/a.mp4": "other"})
     (place / "clips.csv").write_text("video_id,label,split\nf,dog,train\na,dog,train\n")

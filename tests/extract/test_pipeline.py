@@ -123,7 +123,7 @@ def test_every_clip_lands_under_its_id_with_its_features(work, tmp_path):
         torch.testing.assert_close(read.audio, TinyAudio().encode(fbank))
 
 
-@pytest.mark.parametrize("kind", ["plain-slow", "faulty-slow"])
+@pytest.mark.parametrize("kind", ["plain-slow", pytest.param("faulty-slow", marks=pytest.mark.slow)])
 def test_shards_are_the_same_bit_for_bit_with_any_number_of_workers(work, tmp_path, kind):
     for workers in (1, 3):
         work(f"cache-{workers}", kind, workers=workers)

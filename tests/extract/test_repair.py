@@ -46,6 +46,7 @@ def as_version_0_1(directory: Path) -> None:
         path.write_text(json.dumps(record))
 
 
+@pytest.mark.slow
 def test_the_cache_itself_notes_how_it_was_made(copy):
     before = everything(copy)
     flip(shards(copy)[0])
@@ -113,6 +114,7 @@ def test_a_cache_of_version_0_1_that_lost_its_description(place, copy):  # noqa:
     assert verify(copy).ok
 
 
+@pytest.mark.slow
 def test_clips_without_a_file_stay_lost_until_they_are_given_up(place, copy, tmp_path):  # noqa: F811
     first = json.loads(shards(copy)[0].with_suffix(".json").read_text())
     clips = first["ids"]

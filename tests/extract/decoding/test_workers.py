@@ -155,6 +155,7 @@ def test_what_a_process_says_is_bounded_on_disk_and_when_read(pool):
     assert len(crash.words) < 500
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit on data")
 def test_a_clip_that_takes_too_much_memory_costs_itself(pool):
     before, hurt, after = outcomes(pool(memory=0.7), "good", "leak", "good")

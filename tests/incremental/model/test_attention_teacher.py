@@ -62,6 +62,7 @@ def test_gradients_of_the_cross_entropy_equal_finite_differences(way):
     assert torch.autograd.gradcheck(pool, problem.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
     ("dtype", "outputs_within", "gradients_within"), [(torch.float32, 1e-6, 1e-5), (torch.bfloat16, 3e-3, 1e-2)]

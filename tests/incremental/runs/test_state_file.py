@@ -128,6 +128,7 @@ except InputError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_one_line_and_leaves_the_former_state(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path / "state.pt")], capture_output=True, text=True, check=False
