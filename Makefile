@@ -11,7 +11,7 @@ CACHE   ?= caches/$(DATASET)
 OUT     ?= runs/$(METHOD)-$(DATASET)
 ARGS    ?=
 
-.PHONY: setup demo test test-fast lint links types imports docs extract run bench bench-gpu clean
+.PHONY: setup demo test test-fast lint links types imports docs extract run bench bench-gpu torture clean
 
 setup: $(READY)
 
@@ -32,6 +32,10 @@ test: $(READY)
 
 test-fast: $(READY)
 	$(PYTEST) -m 'not slow' $(ARGS)
+
+# Half an hour of kills, full disks, damage and hostile input. ARGS='--minutes 5 --seed 1' and the like.
+torture: $(READY)
+	$(BIN)/python -m avcil.tests.torture $(ARGS)
 
 lint: $(READY) types imports
 	$(BIN)/ruff check .

@@ -227,6 +227,8 @@ def entries(folder: Path) -> list[str]:
         return [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        raise InputError(f"{folder} is no folder: {mending(folder.parent)}") from None
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from None
 

@@ -178,8 +178,9 @@ def record_of(content: Any, where: str) -> ShardRecord:
         return TypeAdapter(ShardRecord).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
+        words = first["msg"].removeprefix("Value error, ")
         field = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise InputError(f"{where} is not the record of a shard ({field}: {first['msg']})") from None
+        raise InputError(f"{where} is not the record of a shard ({field}: {words})") from None
 
 
 def read_record(path: Path) -> ShardRecord:

@@ -169,6 +169,10 @@ def _beside_the_shards(contents: Contents) -> Iterator[Problem]:
         yield Problem(None, None, f"the folder {SHARDS} is missing")
     if listed is not None and listed.damaged:
         yield Problem(None, None, f"{LIST}, the list of shards, is damaged ({', '.join(listed.damaged)})")
+    known = None if listed is None else listed.records.keys()
+    unlisted = [record.name for record in contents.shards if known is not None and record.name not in known]
+    if len(unlisted) > 1:  # a writer that was killed leaves one
+        yield Problem(None, None, f"{LIST}, the list of shards, lacks {len(unlisted)}, the first {unlisted[0]}")
     try:
         read_quarantine(contents.directory)
     except InputError as error:

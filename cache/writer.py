@@ -216,11 +216,15 @@ class CacheWriter:
             (self.directory / SHARDS).mkdir(exist_ok=True)
             write_list(self.directory, ())
             write_description(self.directory, mine)
+        shards = self.directory / SHARDS
+        lines = []
+        if os.path.lexists(shards) and not shards.is_dir():
+            lines.append(f"{SHARDS} was no folder: moved to {set_aside(self.directory, shards)}")
         _, described = settle_description(self.directory, mine)
-        (self.directory / SHARDS).mkdir(exist_ok=True)
+        shards.mkdir(exist_ok=True)
         sync_directory(self.directory)
         mended = Mending(self.directory, check=self._check, on_shard=self._on_shard).done()
-        self.lines, self.lost = (*described, *mended.lines), mended.lost
+        self.lines, self.lost = (*lines, *described, *mended.lines), mended.lost
         for record in mended.contents.shards:
             self._shapes = record.visual_shape, record.audio_shape
             for clip in record.ids:

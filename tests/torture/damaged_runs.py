@@ -1,0 +1,205 @@
+"""Damaged folders of runs: an unfinished one is refused or resumed to the same bits; a finished one is read."""
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from avcil.incremental.runs.state_file import MAGIC
+
+from .outcome import Outcome, tally
+from .places import flip
+from .workspace import Workspace, other_results
+
+METHOD = "av-cil"
+DEEP = 200_000
+Do = Callable[[Path, Random], object]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How often."""
+
+    flips: int
+    """Bits flipped in a saved state."""
+    other: int
+    """Of the other kinds, drawn at random where there are more."""
+
+
+def damaged_runs(workspace: Workspace, amount: Runs) -> Iterator[Outcome]:
+    """The part."""
+    half = unfinished(workspace)
+    results = workspace.side_by_side(
+        lambda turn: resumed(workspace, half, lambda out, draw: flip(out / "state.pt", draw), turn), range(amount.flips)
+    )
+    yield tally("a run's saved state: a bit flipped", results, "refused in one line")
+    for what, kinds in (("an unfinished run", UNFINISHED), ("an unfinished run's saved state", STATES)):
+        chosen = list(kinds.items())[: amount.other]
+        results = workspace.side_by_side(lambda kind: resumed(workspace, half, kind[1], kind[0]), chosen)
+        yield tally(f"{what}: other damage", results, f"{len(chosen)} kinds; refused in one line or the same bits")
+    chosen = list(FINISHED.items())[: amount.other]
+    results = workspace.side_by_side(lambda kind: shown(workspace, *kind), chosen)
+    yield tally("a finished run's files: damage", results, f"{len(chosen)} kinds; show and table say so in one line")
+
+
+def unfinished(workspace: Workspace) -> Path:
+    """A run that was killed in its second task."""
+    workspace.undisturbed(METHOD)
+    for _ in range(20):
+        out = workspace.fresh("half") / "out"
+        program = workspace.start(workspace.training(METHOD, out))
+        while not (out / WEIGHTS).exists() and not program.ended_within(0.002):
+            pass
+        program.ended_within(0.05)  # for the state that names these weights
+        program.kill()
+        if (out / "state.pt").exists() and saved_in(out).get("task") == 2:
+            return out
+    raise RuntimeError("no run could be killed in its second task")
+
+
+def saved_in(out: Path) -> dict[str, Any]:
+    """The progress in a run's state, by the names of its fields."""
+    content = (out / "state.pt").read_bytes()[: -len(MAGIC) - 32]
+    progress: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)["progress"]
+    return progress
+
+
+def resumed(workspace: Workspace, half: Path, do: Do, turn: object) -> tuple[int, list[str]]:
+    """Damage a copy of the run and start it again."""
+    out = workspace.fresh("hurt") / "out"
+    shutil.copytree(half, out)
+    do(out, workspace.draw("damaged runs", turn))
+    ended = workspace.run(workspace.training(METHOD, out))
+    if ended.one_line:
+        return 1, []
+    if ended.status:
+        return 1, [f"{turn}: status {ended.status}: {ended.said}"]
+    return 1, [f"{turn}: another {name}" for name in other_results(workspace.undisturbed(METHOD), out)]
+
+
+def shown(workspace: Workspace, what: str, do: Do) -> tuple[int, list[str]]:
+    """Damage a copy of a finished run and have it shown."""
+    folder = workspace.fresh("hurt")
+    shutil.copytree(workspace.undisturbed(METHOD), folder / "out")
+    do(folder / "out", workspace.draw("damaged runs", what))
+    wrong = []
+    for command in ("show", "table"):
+        ended = workspace.run(["avcil-incr", command, str(folder / "out")])
+        if not ended.one_line:
+            wrong.append(f"{what}: {command} says {ended.status} ({ended.said[:120]})")
+    return 1, wrong
+
+
+def _replaced(name: str, content: bytes | None) -> Do:
+    """Other bytes in a file, or a folder in its place."""
+
+    def do(out: Path, draw: Random) -> None:
+        (out / name).unlink()
+        (out / name).write_bytes(content) if content is not None else (out / name).mkdir()
+
+    return do
+
+
+def _cut(name: str) -> Do:
+    return lambda out, draw: os.truncate(out / name, draw.randrange((out / name).stat().st_size))
+
+
+def _linked(name: str) -> Do:
+    def do(out: Path, draw: Random) -> None:
+        (out / name).unlink()
+        (out / name).symlink_to("nowhere")
+
+    return do
+
+
+def _state(change: Callable[[dict[str, Any]], object]) -> Do:
+    """Another progress in a state of version 0.1, which had no checksum."""
+
+    def do(out: Path, draw: Random) -> None:
+        saved = saved_in(out)
+        change(saved)
+        torch.save(saved, out / "state.pt")
+
+    return do
+
+
+def _json(name: str, change: Callable[[Any], object]) -> Do:
+    """A JSON file with another content; what `change` returns replaces it, where that is something."""
+
+    def do(out: Path, draw: Random) -> None:
+        content = json.loads((out / name).read_text())
+        changed = change(content)
+        (out / name).write_text(json.dumps(content if changed is None else changed))
+
+    return do
+
+
+def _file_for_weights(out: Path, draw: Random) -> None:
+    shutil.rmtree(out / "weights")
+    (out / "weights").write_text("")
+
+
+WEIGHTS = "weights/task-01.safetensors"
+UNFINISHED: dict[str, Do] = {
+    "emptied weights": _replaced(WEIGHTS, b""),
+    "weights with a bit flipped": lambda out, draw: flip(out / WEIGHTS, draw),
+    "weights cut short": _cut(WEIGHTS),
+    "weights gone": lambda out, draw: (out / WEIGHTS).unlink(),
+    "a folder for weights": _replaced(WEIGHTS, None),
+    "a link for weights": _linked(WEIGHTS),
+    "weights/ gone": lambda out, draw: shutil.rmtree(out / "weights"),
+    "config.json emptied": _replaced("config.json", b""),
+    "config.json nested too deeply": _replaced("config.json", b"[" * DEEP),
+    "config.json gone": lambda out, draw: (out / "config.json").unlink(),
+    "a folder for config.json": _replaced("config.json", None),
+    "config.json a list": _replaced("config.json", b"[]"),
+    "another seed in config.json": _json("config.json", lambda content: content["run"].update(seed=7)),
+    "other labels in config.json": _json("config.json", lambda content: content["provenance"].update(labels_sha256="")),
+    "no provenance in config.json": _json("config.json", lambda content: content.pop("provenance") and None),
+    "a file for weights/": _file_for_weights,
+    "a folder for .lock": _replaced(".lock", None),
+}
+STATES: dict[str, Do] = {
+    "state.pt cut short": _cut("state.pt"),
+    "state.pt emptied": _replaced("state.pt", b""),
+    "garbage in state.pt": _replaced("state.pt", b"garbage" * 100),
+    "a folder for state.pt": _replaced("state.pt", None),
+    "a link for state.pt": _linked("state.pt"),
+    "state.pt gone": lambda out, draw: (out / "state.pt").unlink(),
+    "task 99": _state(lambda saved: saved.update(task=99)),
+    "task -1": _state(lambda saved: saved.update(task=-1)),
+    "a word for the task": _state(lambda saved: saved.update(task="two")),
+    "epoch -3": _state(lambda saved: saved.update(epoch=-3)),
+    "no memory": _state(lambda saved: saved.pop("memory") and None),
+    "an unknown key": _state(lambda saved: saved.update(surprise=1)),
+    "no predictions": _state(lambda saved: saved.update(predictions=[])),
+    "a list for the progress": lambda out, draw: torch.save([1, 2], out / "state.pt"),
+    "weights of another shape": _state(lambda saved: saved.update(finished=_reshaped(saved["finished"]))),
+    "weights of another name": _state(lambda saved: saved.update(finished={"nothing": torch.zeros(1)})),
+    "a number for the weights": _state(lambda saved: saved.update(finished=3)),
+    "exemplars that are not there": _state(lambda saved: saved.update(memory={0: [10**6]})),
+}
+FINISHED: dict[str, Do] = {
+    "metrics.json emptied": _replaced("metrics.json", b""),
+    "metrics.json nested too deeply": _replaced("metrics.json", b"[" * DEEP),
+    "metrics.json a list": _replaced("metrics.json", b"[]"),
+    "metrics.json empty table": _replaced("metrics.json", b"{}"),
+    "no accuracy matrix": _json("metrics.json", lambda content: content.pop("accuracy_matrix") and None),
+    "a word for a figure": _json("metrics.json", lambda content: content.update(mean_accuracy="high")),
+    "a word for the matrix": _json("metrics.json", lambda content: content.update(accuracy_matrix="high")),
+    "config.json emptied": _replaced("config.json", b""),
+    "config.json a list": _replaced("config.json", b"[]"),
+    "config.json without run": _json("config.json", lambda content: content.pop("run") and None),
+    "settings no table": _json("config.json", lambda content: content["run"].update(settings=[1])),
+    "a folder for metrics.json": _replaced("metrics.json", None),
+}
+
+
+def _reshaped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.reshape(-1, 1) for name, tensor in state.items()}
