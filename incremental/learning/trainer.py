@@ -86,9 +86,8 @@ class Trainer:
 
         learning = self.method.learning(context)
         self._grow(task)
-        if progress.method is None:
-            self.method.begin_task(context)
-        else:
+        self.method.begin_task(context)  # of a resumed task too: it may set more than what is saved
+        if progress.method is not None:
             self._restore(progress.method)
         for epoch, terms in self._until_stopped(learning, progress):
             line: dict[str, Any] = {"task": task.number, "epoch": epoch} | terms
@@ -105,6 +104,10 @@ class Trainer:
             self._count_time(progress)
             for listener in self.listeners:
                 listener.epoch_ended(progress)
+            if self.stop_asked():  # an epoch of one step has no place between steps
+                for listener in self.listeners:
+                    listener.stopped(progress)
+                raise Stopped
 
         if progress.best is not None:
             self.method.load_state_dict(progress.best)

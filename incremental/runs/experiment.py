@@ -71,8 +71,9 @@ def run_once(
         reader = ClipReader(data.residence, data.table.labels)
         method = build_method(kind, config, settings, widths)
         trainer = Trainer(config, data.table, method, reader, [course], stop_asked)
-        progress = trainer.run(progress)
+        # Before training: whatever is wrong with the data set's file by then must not keep a run from its end.
         published = published_figures(kind, directory.config, data.table.tasks)
+        progress = trainer.run(progress)
         metrics = metrics_of(config, data, progress, way=kind.way, published=published)
         directory.finish(progress, data.table, metrics)
         course.ended(metrics)

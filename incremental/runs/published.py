@@ -22,7 +22,7 @@ def published_figures(
         return None
     benchmark = published(config["dataset"])
     figures = benchmark.published.get(config["method"], {}).get(config["modality"])
-    if figures is None:
+    if figures is None or "classes_per_task" not in benchmark.protocol:
         return None
     chosen = {name: config[name] for name in names}
     preset = as_plain(*configure(kind, benchmark.protocol, chosen))

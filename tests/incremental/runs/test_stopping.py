@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from avcil.incremental.learning.state import Progress, Stopped
@@ -50,10 +51,24 @@ def test_a_run_stopped_within_epochs_again_and_again_has_the_same_bits(
         with pytest.raises(Stopped):
             run_once(*synthetic.prepare(made, method), tmp_path / "out", [heard], Countdown(calls))
         assert not (tmp_path / "out" / "metrics.json").exists()
-    assert all(step > 0 for _, _, step in heard.places)
     assert len(set(heard.places)) == 4  # each time further on
     run_once(*synthetic.prepare(made, method), tmp_path / "out")
     assert synthetic.differing(reference(method), tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_whose_epochs_are_one_step_each_stops_after_each(made: Made, tmp_path: Path, method: str):
+    """There is no place between two steps of an epoch."""
+    given: dict[str, Any] = {"batch_size": 256, "memory_batch_size": 256}
+    heard = Heard()
+    while not (tmp_path / "out" / "metrics.json").exists():
+        try:
+            run_once(*synthetic.prepare(made, method, **given), tmp_path / "out", [heard], Countdown(1))
+        except Stopped:
+            assert heard.places[-1][2] == 0
+    assert [place[:2] for place in heard.places] == [(task, epoch) for task in (1, 2, 3) for epoch in (1, 2)]
+    synthetic.run(made, method, tmp_path / "whole", **given)
+    assert synthetic.differing(tmp_path / "whole", tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("method", SOLVED)
