@@ -133,8 +133,9 @@ class ShardWriter:
                 stream.flush()
                 os.fsync(stream.fileno())
             sync_directory(path.parent)
-            rename_durably(self._part, self._path)
+            self._part.replace(self._path)
             self._made.append(self._path)
+            sync_directory(path.parent)
             rename_durably(part, path)
         self._made.clear()
         self.record = record

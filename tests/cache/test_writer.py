@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from avcil.cache import CacheWriter, FeatureCache, NotStorable, read_quarantine, scan
+from avcil import files
+from avcil.cache import CacheWriter, FeatureCache, NotStorable, read_quarantine, scan, shard_writer
 from avcil.errors import InputError
 
 from .conftest import AUDIO_SHAPE, VISUAL_SHAPE, features, fingerprint, one_line
@@ -331,6 +332,25 @@ def test_a_disk_that_becomes_full_is_one_line_and_leaves_nothing(tmp_path, monke
             "make room there, or choose another place"
         )
         assert list((tmp_path / "cache/shards").iterdir()) == []
+        cache.write_shard("s", ["a"], *features(1))
+
+
+def test_a_disk_that_fails_between_a_shards_name_and_its_record_leaves_nothing(tmp_path, monkeypatch):
+    """Once renamed, the shard's own file would be set aside by the next run as one without a record."""
+    sync, shards = files.sync_directory, tmp_path / "cache" / "shards"
+
+    def full(directory):
+        if (shards / "s.h5").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(directory)
+
+    with CacheWriter(tmp_path / "cache", fingerprint()) as cache:
+        with monkeypatch.context() as patched:
+            patched.setattr(files, "sync_directory", full)
+            patched.setattr(shard_writer, "sync_directory", full)
+            with pytest.raises(InputError, match="No space left on device"):
+                cache.write_shard("s", ["a"], *features(1))
+        assert list(shards.iterdir()) == []
         cache.write_shard("s", ["a"], *features(1))
 
 

@@ -77,9 +77,9 @@ def _note(name: str, words: str) -> None:
 
 def read_badly() -> None:
     """Extraction decodes by `read`."""
-    from avcil.extract import pipeline, run
+    from avcil.extract import run
 
-    run.extract = functools.partial(pipeline.extract, reader=f"{__name__}:read")  # type: ignore[attr-defined]
+    vars(run)["extract"] = functools.partial(vars(run)["extract"], reader=f"{__name__}:read")
 
 
 def memory_for_one() -> None:
@@ -111,7 +111,7 @@ def memory_for_five_steps() -> None:
     import torch
     from avcil.incremental.learning.gradient import GradientLearning
 
-    step, done = GradientLearning._step, list[object]()
+    step, done = GradientLearning._step, list[None]()
 
     def bounded(self, *given, **named):
         done.append(None)

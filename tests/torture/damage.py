@@ -1,4 +1,4 @@
-"""Damaged caches: found by `verify`, refused by training, made again bit for bit by `repair` and by `run`."""
+"""Damaged caches: found by `verify`, refused by training before use, made again bit for bit by `repair` and `run`."""
 
 import os
 import shutil

@@ -1,9 +1,11 @@
-"""Damaged folders of runs: an unfinished one is refused or resumed to the same bits; a finished one is read."""
+"""Damaged folders of runs: an unfinished one is refused in one line or resumed to the same bits."""
 
 import io
 import json
 import os
 import shutil
+import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,7 @@ import torch
 from avcil.incremental.runs.state_file import MAGIC
 
 from .outcome import Outcome, tally
-from .places import flip
-from .workspace import Workspace, other_results
+from .workspace import Workspace, flip, other_results
 
 METHOD = "av-cil"
 DEEP = 200_000
@@ -49,18 +50,18 @@ def damaged_runs(workspace: Workspace, amount: Runs) -> Iterator[Outcome]:
 
 
 def unfinished(workspace: Workspace) -> Path:
-    """A run that was killed in its second task."""
+    """A run that was stopped in its second task."""
     workspace.undisturbed(METHOD)
     for _ in range(20):
         out = workspace.fresh("half") / "out"
         program = workspace.start(workspace.training(METHOD, out))
-        while not (out / WEIGHTS).exists() and not program.ended_within(0.002):
-            pass
-        program.ended_within(0.05)  # for the state that names these weights
-        program.kill()
-        if (out / "state.pt").exists() and saved_in(out).get("task") == 2:
+        while not (out / WEIGHTS).exists() and program.alive:
+            time.sleep(0.001)
+        program.send(signal.SIGINT)
+        program.wait()
+        if (out / "state.pt").exists() and saved_in(out)["task"] == 2:
             return out
-    raise RuntimeError("no run could be killed in its second task")
+    raise RuntimeError("no run could be stopped in its second task")
 
 
 def saved_in(out: Path) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _replaced(name: str, content: bytes | None) -> Do:
     """Other bytes in a file, or a folder in its place."""
 
     def do(out: Path, draw: Random) -> None:
-        (out / name).unlink()
+        shutil.rmtree(out / name) if (out / name).is_dir() else (out / name).unlink()
         (out / name).write_bytes(content) if content is not None else (out / name).mkdir()
 
     return do
@@ -129,20 +130,17 @@ def _state(change: Callable[[dict[str, Any]], object]) -> Do:
     return do
 
 
-def _json(name: str, change: Callable[[Any], object]) -> Do:
-    """A JSON file with another content; what `change` returns replaces it, where that is something."""
+def _without(content: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key != name}
+
+
+def _json(name: str, change: Callable[[dict[str, Any]], object]) -> Do:
+    """A JSON file with another content."""
 
     def do(out: Path, draw: Random) -> None:
-        content = json.loads((out / name).read_text())
-        changed = change(content)
-        (out / name).write_text(json.dumps(content if changed is None else changed))
+        (out / name).write_text(json.dumps(change(json.loads((out / name).read_text()))))
 
     return do
-
-
-def _file_for_weights(out: Path, draw: Random) -> None:
-    shutil.rmtree(out / "weights")
-    (out / "weights").write_text("")
 
 
 WEIGHTS = "weights/task-01.safetensors"
@@ -159,10 +157,14 @@ UNFINISHED: dict[str, Do] = {
     "config.json gone": lambda out, draw: (out / "config.json").unlink(),
     "a folder for config.json": _replaced("config.json", None),
     "config.json a list": _replaced("config.json", b"[]"),
-    "another seed in config.json": _json("config.json", lambda content: content["run"].update(seed=7)),
-    "other labels in config.json": _json("config.json", lambda content: content["provenance"].update(labels_sha256="")),
-    "no provenance in config.json": _json("config.json", lambda content: content.pop("provenance") and None),
-    "a file for weights/": _file_for_weights,
+    "another seed in config.json": _json(
+        "config.json", lambda content: content | {"run": content["run"] | {"seed": 7}}
+    ),
+    "other labels in config.json": _json(
+        "config.json", lambda content: content | {"provenance": content["provenance"] | {"labels_sha256": ""}}
+    ),
+    "no provenance in config.json": _json("config.json", lambda content: _without(content, "provenance")),
+    "a file for weights/": _replaced("weights", b""),
     "a folder for .lock": _replaced(".lock", None),
 }
 STATES: dict[str, Do] = {
@@ -176,7 +178,7 @@ STATES: dict[str, Do] = {
     "task -1": _state(lambda saved: saved.update(task=-1)),
     "a word for the task": _state(lambda saved: saved.update(task="two")),
     "epoch -3": _state(lambda saved: saved.update(epoch=-3)),
-    "no memory": _state(lambda saved: saved.pop("memory") and None),
+    "no memory": _state(lambda saved: saved.pop("memory")),
     "an unknown key": _state(lambda saved: saved.update(surprise=1)),
     "no predictions": _state(lambda saved: saved.update(predictions=[])),
     "a list for the progress": lambda out, draw: torch.save([1, 2], out / "state.pt"),
@@ -190,13 +192,13 @@ FINISHED: dict[str, Do] = {
     "metrics.json nested too deeply": _replaced("metrics.json", b"[" * DEEP),
     "metrics.json a list": _replaced("metrics.json", b"[]"),
     "metrics.json empty table": _replaced("metrics.json", b"{}"),
-    "no accuracy matrix": _json("metrics.json", lambda content: content.pop("accuracy_matrix") and None),
-    "a word for a figure": _json("metrics.json", lambda content: content.update(mean_accuracy="high")),
-    "a word for the matrix": _json("metrics.json", lambda content: content.update(accuracy_matrix="high")),
+    "no accuracy matrix": _json("metrics.json", lambda content: _without(content, "accuracy_matrix")),
+    "a word for a figure": _json("metrics.json", lambda content: content | {"mean_accuracy": "high"}),
+    "a word for the matrix": _json("metrics.json", lambda content: content | {"accuracy_matrix": "high"}),
     "config.json emptied": _replaced("config.json", b""),
     "config.json a list": _replaced("config.json", b"[]"),
-    "config.json without run": _json("config.json", lambda content: content.pop("run") and None),
-    "settings no table": _json("config.json", lambda content: content["run"].update(settings=[1])),
+    "config.json without run": _json("config.json", lambda content: _without(content, "run")),
+    "settings no table": _json("config.json", lambda content: content | {"run": content["run"] | {"settings": [1]}}),
     "a folder for metrics.json": _replaced("metrics.json", None),
 }
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from avcil.cache import CacheWriter, Fingerprint
 
-from .places import flip
+from .workspace import flip
 
 DEEP = 200_000
 """Levels of a JSON file that Python cannot follow."""
@@ -253,42 +253,23 @@ def _(cache: Path, draw: Random) -> str | None:
     return "shards"
 
 
-@_kind("a link that leads nowhere in place of a shard", FILES)
-def _(cache: Path, draw: Random) -> str:
-    shard, _, _ = one_of(cache, draw)
-    shard.file.unlink()
-    shard.file.symlink_to("nowhere.h5")
-    return shard.name
+def _in_place(part: str, make: Callable[[Path], object]) -> Do:
+    def do(cache: Path, draw: Random) -> str:
+        shard, _, _ = one_of(cache, draw)
+        path: Path = getattr(shard, part)
+        path.unlink()
+        make(path)
+        return shard.name
+
+    return do
 
 
-@_kind("a folder in place of a shard", FILES)
-def _(cache: Path, draw: Random) -> str:
-    shard, _, _ = one_of(cache, draw)
-    shard.file.unlink()
-    shard.file.mkdir()
-    return shard.name
-
-
-@_kind("a folder in place of a record", FILES)
-def _(cache: Path, draw: Random) -> str:
-    shard, _, _ = one_of(cache, draw)
-    shard.record.unlink()
-    shard.record.mkdir()
-    return shard.name
-
-
-@_kind("an empty file in place of a shard", FILES)
-def _(cache: Path, draw: Random) -> str:
-    shard, _, _ = one_of(cache, draw)
-    shard.file.write_bytes(b"")
-    return shard.name
-
-
-@_kind("an empty file in place of a record", FILES)
-def _(cache: Path, draw: Random) -> str:
-    shard, _, _ = one_of(cache, draw)
-    shard.record.write_bytes(b"")
-    return shard.name
+for _part, _words in {"file": "a shard", "record": "a record"}.items():
+    _kind(f"a link that leads nowhere in place of {_words}", FILES)(
+        _in_place(_part, lambda path: path.symlink_to("nowhere"))
+    )
+    _kind(f"a folder in place of {_words}", FILES)(_in_place(_part, Path.mkdir))
+    _kind(f"an empty file in place of {_words}", FILES)(_in_place(_part, Path.touch))
 
 
 # ------------------------------------------------------------------------------------------------ records

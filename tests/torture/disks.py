@@ -51,13 +51,12 @@ def disks(workspace: Workspace, amount: Disks) -> Iterator[Outcome]:
         yield together(workspace, stage, amount.together)
     if not workspace.interposed:
         yield Outcome(
-            "disk full at a write, failing reads, short writes, no locks, jumping clocks", 0, note=NO_COMPILER
+            "disk full at a write, failing and short reads and writes, no locks, jumping clocks", 0, note=NO_COMPILER
         )
         return
     for stage in stages:
         yield full(workspace, stage, amount.full)
-        yield same(workspace, stage, "SHORT", f"writes and reads that take half, in {stage.name}")
-        yield same(workspace, stage, "CLOCK", f"a clock that jumps, in {stage.name}")
+        yield same(workspace, stage)
         yield without_locks(workspace, stage)
     yield reading_without_locks(workspace)
     yield failing(workspace, amount.failing)
@@ -118,12 +117,13 @@ def full(workspace: Workspace, stage: Stage, times: int) -> Outcome:
     return tally(f"disk full at a write, in {stage.name}", workspace.side_by_side(one, moments), RIGHT_AFTER)
 
 
-def same(workspace: Workspace, stage: Stage, fault: str, what: str) -> Outcome:
-    """A nuisance that changes nothing."""
+def same(workspace: Workspace, stage: Stage) -> Outcome:
+    """Nuisances that change nothing."""
     out = workspace.fresh("same") / "out"
-    ended = workspace.run(stage.words(out), interposed.below(workspace.root, **{fault: 1}))
+    ended = workspace.run(stage.words(out), interposed.below(workspace.root, SHORT=1, CLOCK=1))
     wrong = [f"status {ended.status}: {ended.said}"] if ended.status else []
     wrong += [f"another {name}" for name in stage.differs(stage.reference, out)]
+    what = f"writes and reads that take half, and a clock that jumps by years, in {stage.name}"
     return tally(what, [(1, [*wrong, *ended.left])], "the same bits")
 
 
@@ -176,9 +176,9 @@ def failing(workspace: Workspace, times: int) -> Outcome:
     out = workspace.fresh("counted") / "out"
     workspace.run(workspace.videos.training(cache, out), interposed.below(cache, COUNT=count))
     trained = int(count.read_text().split()[1])
-    draw = workspace.draw("failing")
 
     def one(number: int) -> tuple[int, list[str]]:
+        draw = workspace.draw("failing", number)
         if number % 2:
             moment = draw.randrange(checked)
             ended = workspace.run(verify, interposed.below(cache, READS=moment))

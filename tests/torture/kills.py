@@ -1,4 +1,4 @@
-"""SIGKILL and signals at random moments of extraction and training; afterwards resumed, and compared."""
+"""SIGKILL and signals at random moments of extraction and training; resumed, and compared with a whole run."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -60,15 +60,17 @@ def kills(workspace: Workspace, amount: Kills) -> Iterator[Outcome]:
 def extraction_of(workspace: Workspace) -> Stage:
     """Extraction of the workspace's videos."""
     videos, cache = workspace.videos, workspace.cache
-    seconds = workspace.run(videos.words(workspace.fresh("timed") / "cache")).seconds
-    return Stage(lambda out: videos.words(out), lambda out: other_files(cache, out), seconds)
+    return Stage(videos.words, lambda out: other_files(cache, out), workspace.seconds["extraction"])
 
 
 def training_of(workspace: Workspace, method: str) -> Stage:
     """A run of a method, its state saved after every epoch."""
     reference = workspace.undisturbed(method)
-    seconds = workspace.run(workspace.training(method, workspace.fresh("timed") / "run")).seconds
-    return Stage(lambda out: workspace.training(method, out), lambda out: other_results(reference, out), seconds)
+    return Stage(
+        lambda out: workspace.training(method, out),
+        lambda out: other_results(reference, out),
+        workspace.seconds[method],
+    )
 
 
 def killed(workspace: Workspace, what: str, stage: Callable[[int], Stage], times: int) -> Outcome:

@@ -15,28 +15,27 @@ CLASSES = 1000
 BASE, A_ROW = 700e6, 1_600
 """Bytes of memory that a command may take: with its libraries, and for every row of a list."""
 PROGRAM = """
-import re, sys
-from pathlib import Path
+import resource, sys
 from {module} import main
 try:
     main(sys.argv[1:])
 finally:
-    peak = 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
-    sys.stderr.write(f"\\npeak {{peak}}\\n")
+    sys.stderr.write(f"\\npeak {{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}}\\n")
 """
 
 
-def large(workspace: Workspace, rows: int) -> Iterator[Outcome]:
-    """The part: a list of so many rows."""
+def large(workspace: Workspace, rows: int, commands: int = 4) -> Iterator[Outcome]:
+    """The part: a list of so many rows, given to the first of these commands."""
     folder = workspace.fresh("large")
     write(folder / "clips.csv", rows, workspace.videos.clips)
     given = ("--manifest", str(folder / "clips.csv"))
-    for what, module, words in (
+    every = (
         ("checked", "avcil.manifests.__main__", ("check", str(folder / "clips.csv"))),
         ("compared with a cache", "avcil.extract.cli", ("status", "--cache", str(workspace.cache), *given)),
         ("trained on", "avcil.incremental.cli", tuple(workspace.videos.training(workspace.cache, folder / "out")[1:])),
         ("extracted", "avcil.extract.cli", tuple(workspace.videos.words(folder / "cache")[1:])),
-    ):
+    )
+    for what, module, words in every[:commands]:
         if "--manifest" in words and words[-2] != "--manifest":
             words = (*words, *given)
         yield measured(folder, f"a list of {rows:,} rows {what}", module, words, rows)

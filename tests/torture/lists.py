@@ -118,8 +118,8 @@ def lists(workspace: Workspace, share: float) -> Iterator[Outcome]:
 
 
 def some(workspace: Workspace, what: str, names: Mapping[str, object], share: float) -> list[str]:
-    """A share of the kinds, drawn at random, at least two of them; all where the share is 1."""
-    count = max(min(2, len(names)), round(share * len(names)))
+    """A share of the kinds, drawn at random, at least one of them; all where the share is 1."""
+    count = max(1, round(share * len(names)))
     return sorted(workspace.draw(what).sample(sorted(names), count))
 
 
@@ -127,7 +127,7 @@ def _refused(
     workspace: Workspace, folder: Path, what: str, contents: Mapping[str, bytes | None], share: float
 ) -> Outcome:
     """Every command that takes a list refuses it in one line and writes nothing."""
-    videos, made = workspace.videos, workspace.features
+    videos = workspace.videos
 
     def one(name: str) -> tuple[int, list[str]]:
         path = folder / f"bad-{name}.csv"
@@ -137,10 +137,7 @@ def _refused(
         commands = (
             ["manifests", "check", str(path)],
             [*videos.words(cache), "--manifest", str(path)],
-            [
-                *("avcil-incr", "run", "--method", "lwf", "--manifest", str(path), "--cache", str(made.cache)),
-                *("--out", str(out), "--classes-per-task", "1"),
-            ],
+            [*workspace.training("lwf", out), "--manifest", str(path)],
         )
         lost = []
         for words in commands:

@@ -1,15 +1,16 @@
 """What a part of the torture yields, and the table of it all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table
 
-from .known import KNOWN
-
-SHOWN = 4000
+SHOWN = 600
 """Characters of what was lost that a line shows."""
+KNOWN: Mapping[str, Mapping[str, str]] = {}
+"""What is known not to be met, by part and line of the table, and why: the table says so. What is named here and held
+is an error, so that nothing stays here for longer than it is true."""
 HEADINGS = ("Part", "What was tried", "Times", "Lost or not met", "Note")
 
 
@@ -49,7 +50,7 @@ class Row:
             return self.part, outcome.what, "-", "not tried here", outcome.note
         notes = [outcome.note]
         if self.known:
-            notes.append(f"known: {self.known}" if outcome.lost else "is met now: take it out of known.py")
+            notes.append(f"known: {self.known}" if outcome.lost else "is met now: take it out of KNOWN")
         lost = f"{outcome.lost} NOT MET" if outcome.lost else "0"
         return self.part, outcome.what, str(outcome.tries), lost, "; ".join(note for note in notes if note)
 

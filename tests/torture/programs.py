@@ -27,8 +27,9 @@ COMMANDS = {
     "avcil-extract": "avcil.extract.cli:main",
     "avcil-incr": "avcil.incremental.cli:main",
     "manifests": "avcil.manifests.__main__:main",
+    "fuzz": "avcil.tests.torture.fuzz:main",
 }
-"""What a user types -> where it is."""
+"""What a user types -> where it is; and fuzzing, which wants a process of its own too."""
 IMPORTED_BEFOREHAND = (
     "avcil.tests.torture.programs",
     "avcil.extract.run",
@@ -38,8 +39,13 @@ IMPORTED_BEFOREHAND = (
     "avcil.incremental.runs.screen",
     "avcil.incremental.results.collect",
     "avcil.incremental.results.tables",
+    "avcil.incremental.model.kernels.cpu",
+    "avcil.extract.encoders.audiomae",
+    "avcil.extract.encoders.videomae",
+    "transformers.models.audio_spectrogram_transformer.modeling_audio_spectrogram_transformer",
     "transformers.models.videomae.modeling_videomae",
     "transformers.models.vit.modeling_vit",
+    "hypothesis.strategies",
 )
 LONGEST = 180.0
 """Seconds after which a command counts as hanging."""
@@ -120,17 +126,22 @@ class Program:
             begun.poll(LONGEST)  # until it closes the other end
         self._since = time.monotonic()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the command has not ended yet."""
+        return self._status() is None
+
     def ended_within(self, seconds: float) -> bool:
         """Whether the command ended of itself before `seconds` after it had begun."""
         while time.monotonic() - self._since < seconds:
-            if self._status() is not None:
+            if not self.alive:
                 return True
             time.sleep(0.002)
-        return self._status() is not None
+        return not self.alive
 
     def send(self, number: int) -> None:
         """Send a signal to the command's process alone."""
-        if self._status() is None:
+        if self.alive:
             os.kill(self.pid, number)
 
     def kill(self) -> Ended:
@@ -148,10 +159,7 @@ class Program:
         status = self._status()
         assert status is not None
         left = [f"process {pid} ({name})" for pid, name in self._survivors()]
-        ours = (
-            path for path in sorted(self._temporary.rglob("*")) if "torchinductor" not in str(path)
-        )  # PyTorch's own
-        left += [f"temporary file {path.name}" for path in ours]
+        left += [f"temporary file {path.name}" for path in sorted(self._temporary.rglob("*"))]
         for listener in self._heard:
             listener.join(SOON)
         for path in sorted(self._temporary.rglob("*"), reverse=True):

@@ -37,7 +37,6 @@ PLANS = {
     for name in ("audiomae", "released")
 }
 FAMILIES = ("H.264", "HEVC", "MPEG", "others")
-DAMAGED = ("mp4", "mkv", "ts", "avi")
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,14 @@ class Amount:
     """Share of the kinds of files."""
     damaged: int
     """Files with flipped bits, and as many that are cut short, of each container."""
+    containers: tuple[str, ...] = ("mp4", "mkv", "ts", "avi")
 
 
 def videos(workspace: Workspace, amount: Amount) -> Iterator[Outcome]:
     """The part."""
     folder = workspace.fresh("videos")
     yield from matrix(workspace, folder, amount.kinds)
-    yield from damaged(workspace, folder, amount.damaged)
+    yield from damaged(workspace, folder, amount)
     yield from odd(workspace, folder, amount.kinds)
 
 
@@ -187,24 +187,27 @@ def packets_of(path: Path) -> tuple[np.ndarray, np.ndarray]:
 # ------------------------------------------------------------------------------------------------ damage
 
 
-def damaged(workspace: Workspace, folder: Path, times: int) -> Iterator[Outcome]:
+def damaged(workspace: Workspace, folder: Path, amount: Amount) -> Iterator[Outcome]:
     """Bits flipped and files cut short: what is accepted shows the right pictures, and none that a decoder marked."""
     whole_files = {}
-    for suffix in DAMAGED:
+    for suffix in amount.containers:
         path = whole_files[suffix] = folder / f"whole.{suffix}"
         kind = next(kind for kind in decoders.KINDS if kind.suffix == suffix and kind.codec in ("libx264", "mpeg4"))
         with _square():
             decoders.write(_narrow(kind), path)
-    for what, hurt in (("bits flipped", _flip), ("cut short", _cut)):
-        paths = []
+    hurts = {"bits flipped": _flip, "their end cut off": _cut}
+    paths = {what: list[Path]() for what in hurts}
+    for what, hurt in hurts.items():
         for suffix, source in whole_files.items():
-            for turn in range(times):
+            for turn in range(amount.damaged):
                 path = folder / f"{what} {turn}.{suffix}"
                 path.write_bytes(hurt(source.read_bytes(), workspace.draw(what, suffix, turn)))
-                paths.append(path)
+                paths[what].append(path)
+    outcomes = iter(decode([path for several in paths.values() for path in several], "audiomae"))
+    for what, several in paths.items():
         results, refused = [], 0
-        for path, outcome in zip(paths, decode(paths, "audiomae"), strict=True):
-            shown = shown_in(outcome)
+        for path in several:
+            shown = shown_in(next(outcomes))
             refused += shown is None
             results.append((1, [] if shown is None else _unlike(path, shown, whole_files[path.suffix[1:]])))
         yield tally(f"files with {what}", results, f"{refused} refused, the others as a plain decoder gives them")
@@ -259,7 +262,7 @@ def odd(workspace: Workspace, folder: Path, share: float) -> Iterator[Outcome]:
         if results:
             note = f"{len(results)} kinds; {'refused' if what.startswith('files') else 'right pictures'}"
             yield tally(what, results, note)
-    yield names(workspace, folder)
+    yield names(workspace, folder, share)
 
 
 def _not_as_expected(name: str, outcome: Decoded, expected: Expected) -> list[str]:
@@ -280,26 +283,26 @@ NAMES = (
 )
 
 
-def names(workspace: Workspace, folder: Path) -> Outcome:
+def names(workspace: Workspace, folder: Path, share: float) -> Outcome:
     """Names that some program would take for something else."""
     place = folder / "names"
     place.mkdir()
     clips.write_clip(place / "ok.mp4", frames=40, size=(2 * SIDE, 2 * SIDE))
-    paths = []
-    for number, name in enumerate(NAMES):
-        path = place / name
+    chosen = some(workspace, "names", dict.fromkeys(NAMES), share)
+    for number, name in enumerate(chosen):
         source = place / f"source {number}.mp4"
         clips.write_clip(source, frames=20 + number, size=(2 * SIDE, 2 * SIDE))
-        source.rename(path)
-        paths.append(path)
+        source.rename(place / name)
     before = Path.cwd()
     os.chdir(place)  # where a name would be taken for a neighbour's
     try:
-        outcomes = decode([Path(path.name) for path in paths], "audiomae")
+        outcomes = decode(list(map(Path, chosen)), "audiomae")
     finally:
         os.chdir(before)
     results = [
-        (1, _not_as_expected(ascii(path.name), outcome, list(range(20 + number))))
-        for number, (path, outcome) in enumerate(zip(paths, outcomes, strict=True))
+        (1, _not_as_expected(ascii(name), outcome, list(range(20 + number))))
+        for number, (name, outcome) in enumerate(zip(chosen, outcomes, strict=True))
     ]
-    return tally("names that look like something else", results, f"{len(NAMES)} names; each file is read, and no other")
+    return tally(
+        "names that look like something else", results, f"{len(chosen)} names; each file is read, and no other"
+    )

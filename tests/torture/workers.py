@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -21,21 +21,21 @@ TIMEOUT = "4"
 """Seconds that a decoder may take for a clip here."""
 
 
-def workers(workspace: Workspace, rounds: int) -> Iterator[Outcome]:
-    """The part; `rounds` times every fault of a decoding process."""
-    yield from bad_workers(workspace, rounds)
+def workers(workspace: Workspace, rounds: int, faults: Sequence[str] = bad_reader.NAMES) -> Iterator[Outcome]:
+    """The part; `rounds` times each of these faults of a decoding process."""
+    yield from bad_workers(workspace, rounds, faults)
     yield smaller_batches(workspace)
     yield no_memory(workspace)
     yield no_memory_in_training(workspace)
     yield Outcome("memory of a real GPU", 0, note="no GPU here: the three lines above are stand-ins")
 
 
-def faulty(workspace: Workspace, rounds: int) -> Videos:
-    """The workspace's videos, and among them clips of every fault."""
+def faulty(workspace: Workspace, rounds: int, faults: Sequence[str]) -> Videos:
+    """The workspace's videos, and among them clips with these faults."""
     videos, folder = workspace.videos, workspace.fresh("faulty")
     (folder / "videos").mkdir()
     good = list(videos.clips)
-    bad = [f"{name}-{turn}" for turn in range(rounds) for name in bad_reader.NAMES]
+    bad = [f"{name}-{turn}" for turn in range(rounds) for name in faults]
     workspace.draw("faulty").shuffle(bad)
     rows = []
     for number, clip in enumerate(good + bad):
@@ -46,9 +46,9 @@ def faulty(workspace: Workspace, rounds: int) -> Videos:
     return dataclasses.replace(videos, folder=folder / "videos", manifest=folder / "clips.csv")
 
 
-def bad_workers(workspace: Workspace, rounds: int) -> Iterator[Outcome]:
+def bad_workers(workspace: Workspace, rounds: int, faults: Sequence[str]) -> Iterator[Outcome]:
     """An extraction in which decoding processes do all that they should not."""
-    videos, notes = faulty(workspace, rounds), workspace.fresh("notes")
+    videos, notes = faulty(workspace, rounds, faults), workspace.fresh("notes")
     places = [workspace.fresh("workers") / "cache" for _ in range(2)]
     environment = {bad_reader.NOTES: str(notes)}
     refusing = Circumstances({**environment, bad_reader.REFUSE_ALL: "1"}, change=f"{CHANGES}:read_badly")
@@ -63,7 +63,7 @@ def bad_workers(workspace: Workspace, rounds: int) -> Iterator[Outcome]:
         "the same bits; no process left",
     )
     quarantined = read_quarantine(places[1])
-    for name in bad_reader.NAMES:
+    for name in faults:
         clips = [f"{name}-{turn}" for turn in range(rounds)]
         lost = [f"{clip} is not quarantined" for clip in clips if clip not in quarantined]
         lost += [path.read_text() for path in sorted(notes.glob(f"{name}-*"))]

@@ -6,6 +6,7 @@ Shapes are tiny: a whole extraction or a whole run takes about a second.
 import functools
 import hashlib
 import json
+import os
 import random
 import shutil
 import threading
@@ -89,14 +90,19 @@ class Workspace:
     def __init__(self, root: Path, seed: int) -> None:
         self.root, self.seed = root, seed
         self.deadline = float("inf")
+        """Of time.monotonic: nothing new is begun after it."""
+        self.left_out = 0
+        """Tries that were not begun since it had passed."""
         self._counter = 0
         self._runs: dict[str, Path] = {}
+        self.seconds: dict[str, float] = {}
+        """That the undisturbed runs took: "extraction", and methods by name."""
         self._lock = threading.RLock()
 
     @functools.cached_property
     def interposed(self) -> bool:
         """Whether commands have the library of `interposed` between themselves and the C library."""
-        return self.run(["manifests", "list"], below(self.root)).status == 0
+        return self.run(["avcil-extract", "--help"], below(self.root)).status == 0
 
     def draw(self, *what: object) -> random.Random:
         """Random choices for `what`, the same for the same seed."""
@@ -119,7 +125,10 @@ class Workspace:
         """`function` of every item, `LANES` at once; those are left out that time does not reach."""
 
         def unless_late(item: Item) -> list[T]:
-            return [] if self.late else [function(item)]
+            if self.late:
+                self.left_out += 1
+                return []
+            return [function(item)]
 
         with ThreadPoolExecutor(LANES) as lanes:
             return [result for results in lanes.map(unless_late, items) for result in results]
@@ -157,7 +166,7 @@ class Workspace:
     def cache(self) -> Path:
         """A cache of `videos`, made without disturbance."""
         cache = self.fresh("reference") / "cache"
-        expect(self.run(self.videos.words(cache)))
+        self.seconds["extraction"] = expect(self.run(self.videos.words(cache))).seconds
         return cache
 
     @functools.cached_property
@@ -184,7 +193,7 @@ class Workspace:
         with self._lock:
             if method not in self._runs:
                 self._runs[method] = self.fresh("reference") / "run"
-                expect(self.run(self.training(method, self._runs[method])))
+                self.seconds[method] = expect(self.run(self.training(method, self._runs[method]))).seconds
             return self._runs[method]
 
     def copy_of_cache(self) -> Path:
@@ -235,3 +244,15 @@ def other_results(one: Path, other: Path) -> list[str]:
 def shards_of(cache: Path) -> dict[str, str]:
     """SHA-256 of the files of the shards of a cache."""
     return {name: found for name, found in tree_of(cache).items() if name.startswith("shards/")}
+
+
+def flip(path: Path, draw: random.Random, begin: int = 0, end: int | None = None) -> int:
+    """Flip one bit of a file between two of its bytes; returns which byte."""
+    at = draw.randrange(begin, path.stat().st_size if end is None else end)
+    with path.open("r+b") as stream:
+        stream.seek(at)
+        byte = stream.read(1)[0] ^ (1 << draw.randrange(8))
+        stream.seek(at)
+        stream.write(bytes([byte]))
+        os.fsync(stream.fileno())
+    return at
