@@ -74,7 +74,8 @@ def resumed(workspace: Workspace, stage: Stage, out: Path) -> list[str]:
     if out.exists() and not stage.differs(stage.reference, out):
         return parts  # only the last words were refused
     ended = workspace.run(stage.words(out))
-    wrong = [f"afterwards status {ended.status}: {ended.said}"] if ended.status else []
+    done = ended.status == 0 or "holds a finished run" in ended.err  # all was written but for the last sync
+    wrong = [] if done else [f"afterwards status {ended.status}: {ended.said}"]
     return [*parts, *wrong, *(f"afterwards another {name}" for name in stage.differs(stage.reference, out))]
 
 

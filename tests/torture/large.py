@@ -15,12 +15,15 @@ CLASSES = 1000
 BASE, A_ROW = 700e6, 1_600
 """Bytes of memory that a command may take: with its libraries, and for every row of a list."""
 PROGRAM = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from {module} import main
 try:
     main(sys.argv[1:])
 finally:
-    sys.stderr.write(f"\\npeak {{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}}\\n")
+    # Not getrusage's, which counts what the process held before it became this program.
+    peak = 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+    sys.stderr.write(f"\\npeak {{peak}}\\n")
 """
 
 

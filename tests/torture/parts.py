@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,43 +31,43 @@ class Part:
 
     name: str
     run: Callable[[Workspace], Iterator[Outcome]]
-    minutes: float
-    """After so many nothing new is begun."""
+    share: float = 1
+    """Of the time that there is, beside the others; what a part leaves of it goes to those that follow."""
 
 
 def whole(rows: int = ROWS) -> tuple[Part, ...]:
     """All of it; `rows` are those of the large list."""
     return (
-        Part("kills", lambda workspace: kills(workspace, Kills(extraction=50, training=30, signals=10)), 5),
-        Part("disks", lambda workspace: disks(workspace, Disks(full=40, limits=12, failing=20, together=5)), 7),
-        Part("workers", lambda workspace: workers(workspace, 2), 2),
-        Part("damaged caches", lambda workspace: damage(workspace, 1), 5),
-        Part("damaged runs", lambda workspace: damaged_runs(workspace, Runs(flips=30, other=99)), 2),
-        Part("videos", lambda workspace: videos(workspace, Amount(kinds=1, damaged=12)), 4),
-        Part("lists", lambda workspace: lists(workspace, 1), 3),
-        Part("options", lambda workspace: options(workspace, 1), 2),
+        Part("kills", lambda workspace: kills(workspace, Kills(extraction=100, training=60, signals=20)), 6),
+        Part("disks", lambda workspace: disks(workspace, Disks(full=100, limits=20, failing=40, together=10)), 8),
+        Part("workers", lambda workspace: workers(workspace, 3), 3),
+        Part("damaged caches", lambda workspace: damage(workspace, 3), 5),
+        Part("damaged runs", lambda workspace: damaged_runs(workspace, Runs(flips=60, other=99)), 3),
+        Part("videos", lambda workspace: videos(workspace, Amount(kinds=1, damaged=25)), 5),
+        Part("lists", lambda workspace: lists(workspace, 1), 2),
+        Part("options", lambda workspace: options(workspace, 1), 1),
         Part("folders", lambda workspace: folders(workspace, 1), 2),
-        Part("strange files", lambda workspace: strange_files(workspace, 1), 2.5),
+        Part("strange files", lambda workspace: strange_files(workspace, 1), 2),
         Part("large", lambda workspace: large(workspace, rows), 2),
-        Part("fuzz", lambda workspace: fuzz(workspace, 1500), 3),
+        Part("fuzz", lambda workspace: fuzz(workspace, 3000), 4),
     )
 
 
 def short() -> tuple[Part, ...]:
     """The same with small numbers, in some seconds a part."""
     return (
-        Part("kills", lambda workspace: kills(workspace, Kills(extraction=2, training=2, signals=1)), 1),
-        Part("disks", lambda workspace: disks(workspace, Disks(full=1, limits=1, failing=1, together=1)), 1),
-        Part("workers", lambda workspace: workers(workspace, 1, ("exit", "flood")), 1),
-        Part("damaged caches", lambda workspace: damage(workspace, 1, kinds=2), 1),
-        Part("damaged runs", lambda workspace: damaged_runs(workspace, Runs(flips=1, other=1)), 1),
-        Part("videos", lambda workspace: videos(workspace, Amount(0.05, 1, ("mkv",))), 1),
-        Part("lists", lambda workspace: lists(workspace, 0.04), 1),
-        Part("options", lambda workspace: options(workspace, 0.04), 1),
-        Part("folders", lambda workspace: folders(workspace, 0.04), 1),
-        Part("strange files", lambda workspace: strange_files(workspace, 0.04), 1),
-        Part("large", lambda workspace: large(workspace, 5_000, commands=1), 1),
-        Part("fuzz", lambda workspace: fuzz(workspace, 20, share=0.25), 1),
+        Part("kills", lambda workspace: kills(workspace, Kills(extraction=2, training=2, signals=1))),
+        Part("disks", lambda workspace: disks(workspace, Disks(full=1, limits=1, failing=1, together=1))),
+        Part("workers", lambda workspace: workers(workspace, 1, ("exit", "flood"))),
+        Part("damaged caches", lambda workspace: damage(workspace, 1, kinds=2)),
+        Part("damaged runs", lambda workspace: damaged_runs(workspace, Runs(flips=1, other=1))),
+        Part("videos", lambda workspace: videos(workspace, Amount(0.05, 1, ("mkv",)))),
+        Part("lists", lambda workspace: lists(workspace, 0.04)),
+        Part("options", lambda workspace: options(workspace, 0.04)),
+        Part("folders", lambda workspace: folders(workspace, 0.04)),
+        Part("strange files", lambda workspace: strange_files(workspace, 0.04)),
+        Part("large", lambda workspace: large(workspace, 5_000, commands=1)),
+        Part("fuzz", lambda workspace: fuzz(workspace, 20, share=0.25)),
     )
 
 
@@ -78,9 +78,17 @@ def prepare(root: Path, seed: int) -> Workspace:
     return Workspace(root, seed)
 
 
-def run_part(workspace: Workspace, part: Part, until: float = float("inf")) -> Iterator[Row]:
-    """The rows of a part, which ends at `until` (of time.monotonic) at the latest; one that fails is a row as well."""
-    workspace.deadline = min(time.monotonic() + 60 * part.minutes, until)
+def run_all(workspace: Workspace, chosen: Sequence[Part], seconds: float) -> Iterator[Row]:
+    """The rows of all parts; after so many seconds nothing new is begun."""
+    until = time.monotonic() + seconds
+    for place, part in enumerate(chosen):
+        left = until - time.monotonic()
+        workspace.deadline = time.monotonic() + left * part.share / sum(one.share for one in chosen[place:])
+        yield from run_part(workspace, part)
+
+
+def run_part(workspace: Workspace, part: Part) -> Iterator[Row]:
+    """The rows of a part; where it fails itself, that is one, and the next part is tried all the same."""
     workspace.left_out = 0
     try:
         for outcome in part.run(workspace):

@@ -159,7 +159,11 @@ class Program:
         status = self._status()
         assert status is not None
         left = [f"process {pid} ({name})" for pid, name in self._survivors()]
-        left += [f"temporary file {path.name}" for path in sorted(self._temporary.rglob("*"))]
+        left += [
+            f"temporary file {path.name}"
+            for path in sorted(self._temporary.rglob("*"))
+            if "torchinductor" not in str(path)  # PyTorch's own
+        ]
         for listener in self._heard:
             listener.join(SOON)
         for path in sorted(self._temporary.rglob("*"), reverse=True):
