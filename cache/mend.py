@@ -70,7 +70,8 @@ class Mending:
         self._mend_quarantine()
         contents = scan(self.directory)
         self._lines += [
-            f"{path.relative_to(self.directory)} is left alone: no part of it" for path in contents.strangers
+            f"{path.relative_to(self.directory)} is no part of the cache and is left alone"
+            for path in contents.strangers
         ]
         hurt = {damaged.name: damaged.words for damaged in contents.damaged}
         if self._check:

@@ -397,7 +397,7 @@ def test_files_of_somebody_else_are_left_alone_and_named(known, tmp_path):
         (known.directory / "shards" / name).write_bytes(content)
     visual, audio = features(2)
     with CacheWriter(known.directory, fingerprint()) as cache:
-        assert sorted(cache.lines) == sorted(f"shards/{name} is left alone: no part of it" for name in own)
+        assert sorted(cache.lines) == sorted(f"shards/{name} is no part of the cache and is left alone" for name in own)
         assert cache.lost == ()
         cache.write_shard("b", ["new_a", "new_b"], visual, audio)  # a name that is taken by somebody's file
     for name, content in own.items():
