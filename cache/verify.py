@@ -181,7 +181,7 @@ def _beside_the_shards(contents: Contents) -> Iterator[Problem]:
 
 def _remarks(contents: Contents) -> Iterator[str]:
     if contents.listed is None:
-        yield "without a list of its shards, as version 0.1 wrote caches: lost ones cannot be told; a run makes it"
+        yield "without a list of its shards, as version 0.1 wrote caches: lost ones cannot be told"
     for path in contents.leftovers:
         yield f"{path.relative_to(contents.directory)} is unfinished and no data"
     for path in contents.strangers:

@@ -1,6 +1,7 @@
 """`avcil-extract repair`: make again what is damaged or lost of a cache, and nothing else."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..options import checked
 from .assembly import Setup, assemble
 from .clips import benchmark_of
 from .config import ExtractionConfig, ImportConfig
+from .decoding.frames import READING
 from .notes import noted, recalled
 from .released.importing import import_released
 from .run import carry_out, open_cache, repaired
@@ -46,12 +48,13 @@ def repair(cache: Path, given: Mapping[str, Any], console: Console, *, give_up_l
         if not recorded(cache):
             scan(cache)  # says what is wrong
         setup = _setup(cache, given, {}, f"{cache} has lost its cache.json, and its shards are of version 0.1", console)
-        fingerprint, notes = setup.fingerprint, setup.notes()
+        fingerprint, notes = _as_before(setup.fingerprint, cache), setup.notes()
     with open_cache(cache, fingerprint, notes, console) as writer:
         if give_up_lost:
             return True, _given_up(writer)
         lost = tuple(clip for shard in writer.lost for clip in shard.ids)
         if lost:
+            _refuse_what_cannot_be_made(cache, fingerprint, lost)
             words = f"{len(lost)} clips of {cache} have to be made again, and it does not note what of"
             setup = setup or _setup(cache, given, writer.lost[0].record.notes or notes, words, console)
             _refuse_another(setup, fingerprint)
@@ -60,6 +63,23 @@ def repair(cache: Path, given: Mapping[str, Any], console: Console, *, give_up_l
             lost = tuple(clip for clip in lost if clip not in found)
         lines = repaired(writer.made_again, lost, cache)
     return not lost, [*lines, f"{cache}: {'mended' if not lost else 'not whole yet'}"]
+
+
+def _as_before(fingerprint: Fingerprint, cache: Path) -> Fingerprint:
+    """The fingerprint; as version 0.1 had it, without how files are read, where the shards are of that one."""
+    before = Fingerprint({name: fact for name, fact in fingerprint.facts.items() if name != "reading"})
+    return before if any(record.fingerprint == before.digest for record in recorded(cache)) else fingerprint
+
+
+def _refuse_what_cannot_be_made(cache: Path, fingerprint: Fingerprint, lost: Sequence[str]) -> None:
+    words = f"{len(lost)} clips of {cache} are lost, the first '{lost[0]}'"
+    if "origin" in fingerprint.facts:
+        raise InputError(f"{words}: the `avcil-extract import-released` that made it makes them again")
+    if fingerprint.facts.get("reading") != READING:
+        raise InputError(
+            f"{words}, and another version of avcil made them, which reads other frames: make a new cache, or do "
+            f"without them (`avcil-extract repair --cache {shlex.quote(str(cache))} --give-up-lost`)"
+        )
 
 
 def _said(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -85,7 +105,7 @@ def _refuse_another(setup: Setup, fingerprint: Fingerprint) -> None:
     if differences:
         raise InputError(
             f"what is lost cannot be made again with these choices ({'; '.join(differences[:4])}): "
-            "give those that the cache was made with; where 'reading' differs it is of an older version: make it anew"
+            "give those that the cache was made with"
         )
 
 

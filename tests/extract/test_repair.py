@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from avcil.cache import FeatureCache, read_quarantine, verify
+from avcil.cache import CacheWriter, FeatureCache, Fingerprint, read_quarantine, verify
 from avcil.cache.shard_list import read_list, write_list
 from avcil.errors import InputError
 
@@ -87,7 +87,7 @@ def test_a_lost_description_is_written_again_without_an_encoder(copy, monkeypatc
         assert (copy / "cache.json").read_bytes() == content
 
 
-def test_a_cache_of_version_0_1_has_to_be_told(place, copy):  # noqa: F811
+def test_a_cache_without_notes_has_to_be_told(place, copy):  # noqa: F811
     before = files(copy)
     as_version_0_1(copy)
     flip(shards(copy)[0])
@@ -100,18 +100,43 @@ def test_a_cache_of_version_0_1_has_to_be_told(place, copy):  # noqa: F811
     assert files(copy) == before
 
 
-def test_a_cache_of_version_0_1_that_lost_its_description(place, copy):  # noqa: F811
-    as_version_0_1(copy)
-    content = json.loads((copy / "cache.json").read_text())
-    (copy / "cache.json").unlink()
+@pytest.fixture
+def old(copy, tmp_path) -> Path:
+    """The cache as version 0.1 would have made it, whose fingerprint did not say how files were read."""
+    features = FeatureCache(copy)
+    facts = {name: fact for name, fact in features.fingerprint.facts.items() if name != "reading"}
+    directory: Path = tmp_path / "old"
+    with CacheWriter(directory, Fingerprint(facts), notes={"choices": {}}) as writer:
+        for shard in ("ab", "cd"):
+            writer.write_shard(f"shard-{shard}", list(shard), *features.read(list(shard)))
+    as_version_0_1(directory)
+    return directory
+
+
+def test_what_version_0_1_lost_is_not_made_again_with_other_frames(place, old):  # noqa: F811
+    (old / "shards/shard-cd.json").write_text("{}")
+    assert f"{old}: mended" in invoke("repair", "--cache", str(old)).stdout  # the file is whole: no clip is lost
+    flip(old / "shards/shard-ab.h5")
+    result = invoke("repair", "--cache", str(old), status=2)
+    assert "2 clips of" in result.stderr
+    assert "another version of avcil made them, which reads other frames: make a new cache, or do" in result.stderr
+    assert "reading: 2 here, nothing there" in invoke("run", *choices(place, cache=old), status=2).stderr
+    assert "quarantined: 2 clips that are lost" in invoke("repair", "--cache", str(old), "--give-up-lost").stdout
+    assert verify(old).ok
+    assert FeatureCache(old).ids == ("c", "d")
+
+
+def test_a_cache_of_version_0_1_that_lost_its_description(place, old):  # noqa: F811
+    content = json.loads((old / "cache.json").read_text())
+    (old / "cache.json").unlink()
     words = [word for word in choices(place) if word not in ("--shard-size", "3")]
-    result = invoke("repair", "--cache", str(copy), status=2)
+    result = invoke("repair", "--cache", str(old), status=2)
     assert "has lost its cache.json, and its shards are of version 0.1: give the options" in result.stderr
-    result = invoke("repair", "--cache", str(copy), *words, "--store", "float32", status=2)
+    result = invoke("repair", "--cache", str(old), *words, "--store", "float32", status=2)
     assert "its shards were made in another way" in result.stderr
-    invoke("repair", "--cache", str(copy), *words)
-    assert json.loads((copy / "cache.json").read_text())["facts"] == content["facts"]
-    assert verify(copy).ok
+    invoke("repair", "--cache", str(old), *words)
+    assert json.loads((old / "cache.json").read_text())["facts"] == content["facts"]
+    assert verify(old).ok
 
 
 @pytest.mark.slow
