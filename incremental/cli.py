@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError, OneLineGroup, say, shown
+from ..files import written_aside
 from ..options import FILE, FOLDER, options_of
 from ..wording import RANDOM_WEIGHTS
 from .config import RunConfig
@@ -205,4 +206,5 @@ def _show_table(paths: Sequence[Path], *, markdown: bool = False, csv_file: Path
     for line in notes(rows):
         say(line)
     if csv_file is not None:
-        as_frame(rows).to_csv(csv_file, index=False)
+        with written_aside(csv_file) as stream:
+            as_frame(rows).to_csv(stream, index=False)

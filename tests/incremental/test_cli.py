@@ -228,6 +228,15 @@ def test_show_and_table(made: Made, tmp_path: Path, reference: Callable[[str], P
         assert [row["row"] for row in csv.DictReader(file)] == ["av-cil", "oracle"]
 
 
+def test_a_table_is_not_written_through_a_link(reference: Callable[[str], Path], tmp_path: Path):
+    precious, link = tmp_path / "precious.txt", tmp_path / "figures.csv"
+    precious.write_text("kept")
+    link.symlink_to(precious)
+    done("table", reference("lwf"), "--csv", link)
+    assert precious.read_text() == "kept"
+    assert "lwf" in link.read_text()
+
+
 BRACKETS = """
 from pydantic.dataclasses import dataclass
 from avcil.incremental import STRICT, Method, Settings
