@@ -26,6 +26,9 @@ from .randomness import seeded_initialisation
 from .state import Progress, Stopped
 from .teacher import Teacher
 
+COLUMNS = ("task", "epoch", "validation_accuracy")
+"""Columns of history.csv beside the loss terms."""
+
 
 class Method(BaseMethod):
     """Base of methods that are learnt by gradient: plain cross-entropy over all classes so far, argmax of logits.
@@ -215,9 +218,24 @@ class GradientLearning:
         if self.teacher is not None:
             batch = self.teacher.answer(batch)
         terms = self.method.loss(batch)
-        if not isinstance(terms, Mapping):
-            raise InputError(f"method '{self.method.name}': loss must return named terms, not {type(terms).__name__}")
+        _check(self.method.name, terms)
         optimiser.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         optimiser.step()
         return {name: term.detach() for name, term in terms.items()}
+
+
+def _check(method: str, terms: object) -> None:
+    """InputError where a loss's terms are not named scalars."""
+    where = f"method '{method}': loss must return"
+    if not isinstance(terms, Mapping):
+        raise InputError(f"{where} named terms, not {type(terms).__name__}")
+    if not terms:
+        raise InputError(f"{where} at least one term")
+    for name, term in terms.items():
+        if name in COLUMNS:
+            raise InputError(f"{where} terms of other names than '{name}', which is a column of history.csv by itself")
+        if not isinstance(term, Tensor):
+            raise InputError(f"{where} tensors: '{name}' is of type {type(term).__name__}")
+        if term.ndim:
+            raise InputError(f"{where} scalars: '{name}' has the shape {tuple(term.shape)}")

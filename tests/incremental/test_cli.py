@@ -183,18 +183,28 @@ def test_several_seeds_do_not_go_into_the_folder_of_one_run(made: Made, tmp_path
     assert not (tmp_path / "one" / "seed-0").exists()
 
 
-def test_a_loss_that_is_no_mapping_is_told_in_one_line(made: Made, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        ("logits.sum()", "named terms, not Tensor"),
+        ("{}", "at least one term"),
+        ("{'epoch': logits.sum()}", "terms of other names than 'epoch', which is a column of history.csv by itself"),
+        ("{'mine': 0.5}", "tensors: 'mine' is of type float"),
+        ("{'mine': logits.sum().reshape(1)}", "scalars: 'mine' has the shape (1,)"),
+    ],
+)
+def test_a_loss_that_cannot_be_minimised_is_told_in_one_line(made: Made, tmp_path: Path, returned: str, words: str):
     plugin = tmp_path / "bare.py"
     plugin.write_text(
         "from avcil.incremental import Method\n"
         "class Bare(Method):\n"
         "    name = 'bare'\n    paper = 'none'\n"
         "    def loss(self, clips):\n"
-        "        return self.heads(clips).logits.sum()\n"
+        f"        logits = self.heads(clips).logits\n        return {returned}\n"
     )
     result = call(*run_words(made, tmp_path / "out", "bare"), "--plugin", plugin)
     assert result.exit_code == 2
-    assert "error: method 'bare': loss must return named terms, not Tensor\n" in result.stderr
+    assert f"error: method 'bare': loss must return {words}\n" in result.stderr
 
 
 def test_an_option_can_also_be_set(tmp_path: Path):
