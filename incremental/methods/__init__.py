@@ -9,14 +9,14 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
 from ...errors import InputError, unknown
-from ..config import MODALITIES
+from ..config import MODALITIES, RunConfig
 from ..learning.method import BaseMethod, Replay, Settings
 
 GROUP = "avcil.methods"
@@ -110,6 +110,16 @@ def _check(kind: type[BaseMethod]) -> None:
             raise unknown(f"modality of method {where}:", str(modality), MODALITIES)
     if not (isinstance(kind.Settings, type) and issubclass(kind.Settings, Settings) and is_dataclass(kind.Settings)):
         raise InputError(f"method {where}: 'Settings' has to be a dataclass that extends avcil.incremental.Settings")
+    shadowed = {field.name for field in fields(kind.Settings)} & {field.name for field in fields(RunConfig)}
+    if shadowed:
+        raise InputError(
+            f"method {where}: its setting '{min(shadowed)}' has the name of a setting of every run: call it otherwise"
+        )
+    if kind.way == "statistics" and kind.replay != "none":
+        raise InputError(
+            f"method {where}: replay '{kind.replay}' is for methods that are learnt by gradient; a StatisticsMethod "
+            "sees the new clips alone"
+        )
 
 
 def find_method(name: str, plugins: Iterable[Path] = ()) -> type[BaseMethod]:

@@ -196,3 +196,14 @@ def test_a_method_with_wrong_words_is_refused_before_it_runs(tmp_path: Path, lin
 def test_a_method_without_a_paper_is_refused(tmp_path: Path):
     text = OWN.replace('    paper = "none"\n', "")
     assert "'paper' has to be a text" in refusal(written(tmp_path / "own.py", text))
+
+
+def test_a_setting_may_not_have_the_name_of_a_setting_of_every_run(tmp_path: Path):
+    text = EXAMPLE.read_text().replace("weight", "batch_size")
+    message = refusal(written(tmp_path / "own.py", text))
+    assert "its setting 'batch_size' has the name of a setting of every run" in message
+
+
+def test_a_statistics_method_has_no_replay(tmp_path: Path):
+    text = OWN.replace("Method", "StatisticsMethod") + '    replay = "mixed"\n'
+    assert "replay 'mixed' is for methods that are learnt by gradient" in refusal(written(tmp_path / "own.py", text))
