@@ -31,12 +31,9 @@ with CacheWriter(directory, Fingerprint(facts)) as cache:
     if moment == "before the hash":
         shard_writer.sha256_of = wait
     elif moment == "before the shard's name":
-        shard_writer.rename_durably = wait
+        shard_writer.sync_directory = wait
     elif moment == "between shard and record":
-        rename, shard_writer.rename_durably = shard_writer.rename_durably, lambda *names: first(*names)
-        def first(*names):
-            rename(*names)
-            shard_writer.rename_durably = wait
+        shard_writer.rename_durably = wait
     elif moment == "before the list":
         writer.add_to_list = wait
     with cache.shard("shard-1", ids[4:], npz["visual"].shape[1:], npz["audio"].shape[1:]) as shard:
