@@ -141,13 +141,17 @@ def run(
         stop_asked: asked between steps whether to stop.
 
     Raises:
-        InputError: `out` holds another run, or a finished one where one run is wanted; the features lack clips.
+        InputError: `out` holds another run, or a finished one where one run is wanted; the features lack clips;
+            `data` were loaded for a run that learns something else, or in another way.
         Stopped: as `stop_asked` wanted; the same call resumes the run to the same bits.
     """
     out = Path(out)
     configured.check_place(out, seeds)
-    data = configured.load() if data is None else data
     kind, config, settings = configured.kind, configured.config, configured.settings
+    if data is None:
+        data = configured.load()
+    else:
+        data.check(config, configured.problem, kind)
     if seeds is None:
         return [run_once(kind, config, settings, data, out, listeners, stop_asked)]
     return run_seeds(kind, config, settings, data, out, seeds, listeners, stop_asked)

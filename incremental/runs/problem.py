@@ -23,7 +23,7 @@ from ...manifests import (
     shuffled_class_order,
     split_into_tasks,
 )
-from ..config import Modality, RunConfig
+from ..config import Modality, ProblemSettings, RunConfig, names_of
 from ..data.residence import Residence, Visual
 from ..data.tasks import ClipTable
 from ..learning.method import BaseMethod
@@ -66,6 +66,31 @@ class Data:
     residence: Residence
     lost: tuple[Clip, ...]
     """Clips of the manifest that the cache does not hold."""
+    config: RunConfig
+    """What they were loaded for."""
+    visual: Visual
+    """What of the visual features is at hand."""
+
+    def check(self, config: RunConfig, problem: Problem, kind: type[BaseMethod]) -> None:
+        """InputError where they were loaded for a run that learns something else, or in another way.
+
+        Whatever decides batches beside a method's own settings has to be the same, or bits would depend on `data`.
+        """
+        anew = "load them with this run's own load()"
+        for name in (*names_of(ProblemSettings), "device", "precision", "residence_gigabytes"):
+            if getattr(config, name) != getattr(self.config, name):
+                raise InputError(
+                    f"the data were loaded with {name} = {getattr(self.config, name)!r}, and this run has "
+                    f"{getattr(config, name)!r}: {anew}"
+                )
+        if problem.manifest != self.problem.manifest:
+            raise InputError(f"the list of clips has changed since the data were loaded: {anew}")
+        wanted = visual_of(config.modality, kind)
+        if wanted != self.visual:
+            raise InputError(f"the data were loaded with visual features as '{self.visual}', not '{wanted}': {anew}")
+        if largest_batch(config, self.table) != self.residence.largest_batch:
+            raise InputError(f"the data were loaded for batches of another size: {anew}")
+        check_table(self.table, config, kind)
 
     def losses(self) -> list[str]:
         """Lines on what the cache lacks: how many clips by split and class, and classes that no figure tests."""
@@ -94,31 +119,42 @@ def tasks_of(config: RunConfig, manifest: Manifest) -> tuple[tuple[str, ...], ..
     return split_into_tasks(order, config.classes_per_task)
 
 
-def clip_table(config: RunConfig, problem: Problem, cached: Sequence[Clip], *, validated: bool) -> ClipTable:
-    """Number the clips; InputError where a split is empty that the run cannot do without."""
+def clip_table(config: RunConfig, problem: Problem, cached: Sequence[Clip]) -> ClipTable:
+    """Number the clips."""
     tasks = tasks_of(config, problem.manifest)
     index = {name: label for label, name in enumerate(name for task in tasks for name in task)}
     clips = [clip for clip in cached if clip.label in index]
-    table = ClipTable(
+    return ClipTable(
         ids=tuple(clip.id for clip in clips),
         labels=torch.tensor([index[clip.label] for clip in clips], dtype=torch.int64),
         splits=tuple(clip.split for clip in clips),
         tasks=tasks,
         leaked=problem.leaked,
     )
-    have = set(table.labels[table.of("train", range(len(index)))].tolist())
-    empty = [name for name, label in index.items() if label not in have]
+
+
+def check_table(table: ClipTable, config: RunConfig, kind: type[BaseMethod]) -> None:
+    """InputError where a split is empty that the run cannot do without."""
+    validated = kind.way == "gradient" and config.model_choice == "best"
+    names = table.class_order
+    have = set(table.labels[table.of("train", range(len(names)))].tolist())
+    empty = [name for label, name in enumerate(names) if label not in have]
     if empty:
         raise InputError(
             f"no train clip in {config.cache} for class '{empty[0]}' ({len(empty)} such classes): "
             "extract them, or leave the classes out of the manifest"
         )
-    for number in range(1, len(tasks) + 1):
+    for number in range(1, len(table.tasks) + 1):
         if not len(table.of("test", table.task(number).new_classes)):
             raise InputError(f"no test clip in {config.cache} for any class of task {number}")
         if validated and not len(table.of("val", range(table.task(number).seen_classes))):
             raise InputError(f"no validation clip for the classes of task {number}: choose --set model_choice=last")
-    return table
+
+
+def largest_batch(config: RunConfig, table: ClipTable) -> int:
+    """The most clips that a run has in one batch."""
+    train = table.splits.count("train")
+    return max(min(config.batch_size, train) + min(config.memory_batch_size, config.memory_size, train), SMALLEST_BATCH)
 
 
 def visual_of(modality: Modality, kind: type[BaseMethod]) -> Visual:
@@ -150,20 +186,20 @@ def load_data(config: RunConfig, problem: Problem, kind: type[BaseMethod]) -> Da
         raise InputError(f"{config.cache} holds none of the {len(manifest.clips)} clips of {manifest.name}")
     device = choose_device(config.device)
     dtype = dtype_of(fastest_precision(device) if config.precision == "auto" else config.precision)
-    table = clip_table(config, problem, cached, validated=kind.way == "gradient" and config.model_choice == "best")
+    table = clip_table(config, problem, cached)
+    check_table(table, config, kind)
     if config.cuda_graphs and device.type != "cuda":
         raise InputError(f"cuda_graphs is for NVIDIA GPUs and this run is on {device}: leave it out")
-    train = table.splits.count("train")
-    replayed = min(config.memory_batch_size, config.memory_size, train)
+    visual = visual_of(config.modality, kind)
     with enough_memory(device):
         residence = Residence(
             cache,
             table.ids,
             device=device,
             dtype=dtype,
-            visual=visual_of(config.modality, kind),
-            largest_batch=max(min(config.batch_size, train) + replayed, SMALLEST_BATCH),
+            visual=visual,
+            largest_batch=largest_batch(config, table),
             gigabytes=config.residence_gigabytes,
         )
     lost = tuple(clip for clip in manifest.clips if clip.id not in held)
-    return Data(problem, table, cache, device, dtype, residence, lost)
+    return Data(problem, table, cache, device, dtype, residence, lost, config, visual)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from avcil.errors import InputError
 from avcil.files import sha256_of
-from avcil.incremental.runs.call import configure
+from avcil.incremental.runs.call import ConfiguredRun, configure, run
+from avcil.tests.incremental import synthetic
+from avcil.tests.incremental.synthetic import Made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,3 +122,42 @@ def test_whatever_a_configuration_holds_it_is_used_or_refused(tmp_path_factory, 
     path.write_text(json.dumps(content | over if len(over) == 1 else content))
     with contextlib.suppress(InputError):
         configure(config_file=path)
+
+
+# ---------------------------------------------------------------------------------------- data loaded elsewhere
+
+
+def configured(made: Made, method: str = "fine-tuning", **given: Any) -> ConfiguredRun:
+    where = {"manifest": str(made.manifest), "cache": str(made.cache)}
+    return configure(method, **where | synthetic.SETTINGS | given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"classes_per_task": 3}, "loaded with classes_per_task = 2, and this run has 3"),
+        ({"class_order_seed": 1}, "loaded with class_order_seed = None, and this run has 1"),
+        ({"precision": "bfloat16"}, "loaded with precision = 'float32', and this run has 'bfloat16'"),
+        ({"modality": "audio"}, "loaded with visual features as 'tokens', not 'none'"),
+        ({"batch_size": 64}, "loaded for batches of another size"),
+    ],
+)
+def test_data_loaded_for_another_problem_are_refused(made: Made, tmp_path: Path, given: dict[str, Any], words: str):
+    with pytest.raises(InputError, match=f"{words}.*: load them with this run's own load"):
+        run(configured(made, **given), tmp_path / "out", data=configured(made).load())
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_of_a_list_that_has_changed_are_refused(tmp_path: Path):
+    made = synthetic.make(tmp_path / "data")
+    data = configured(made).load()
+    text = made.manifest.read_text()
+    made.manifest.write_text(text.replace("class 01", "x").replace("class 02", "class 01").replace("x", "class 02"))
+    with pytest.raises(InputError, match="the list of clips has changed since the data were loaded"):
+        run(configured(made), tmp_path / "out", data=data)
+
+
+def test_methods_and_settings_share_data(made: Made, tmp_path: Path):
+    data = configured(made).load()
+    for method, given in (("fine-tuning", {"epochs": 1}), ("ss-il", {"learning_rate": 0.1}), ("lwf", {"seed": 3})):
+        assert run(configured(made, method, **given), tmp_path / method, data=data)[0]["method"] == method
