@@ -47,22 +47,30 @@ def facts_of(content: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def other_settings(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
+def other_settings(here: Mapping[str, Any], there: Mapping[str, Any], *, resumed: bool = False) -> str | None:
     """The first setting in which the run `there` differs from the one `here`, in words; None where all are the same.
 
-    Only settings that both know are compared: a later version may have added some.
+    What an older version did not record is not known to be the same, here as in a table's rows. Where the run is only
+    `resumed` it is passed over: from then on it is recorded.
     """
     mine, theirs = settings_of(here), settings_of(there)
     for name in mine:
         if name in theirs and mine[name] != theirs[name]:
             return f"{name} = {theirs[name]!r}, not {mine[name]!r}"
+        if name not in theirs and not resumed:
+            return f"no record of its {name}, as an older version made it"
     return None
 
 
-def other_facts(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
-    """What the run `there` learnt from or with that the one `here` does not, in words; None where all is the same."""
+def other_facts(here: Mapping[str, Any], there: Mapping[str, Any], *, resumed: bool = False) -> str | None:
+    """What the run `there` learnt from or with that the one `here` does not, in words; None where all is the same.
+
+    `resumed` as in `other_settings`.
+    """
     mine, theirs = facts_of(here), facts_of(there)
-    for name, (_, words) in FACTS.items():
+    for name, (title, words) in FACTS.items():
         if name in mine and name in theirs and mine[name] != theirs[name]:
             return words
+        if name in mine and name not in theirs and not resumed:
+            return f"no record of its {title}, as an older version made it"
     return None

@@ -50,7 +50,7 @@ class RunDirectory:
         if (path / CONFIG).is_file():
             there = config_of(path)
             here = {"run": self.config, "provenance": {"way": there["provenance"].get("way", "gradient")}}
-            self._refuse(other_settings(here, there))
+            self._refuse(other_settings(here, there, resumed=not self.finished))
             if self.finished:  # a run killed at its very end leaves a state that nobody needs any more
                 (path / STATE).unlink(missing_ok=True)
         elif path.exists() and any(
@@ -75,7 +75,7 @@ class RunDirectory:
         """InputError where the run there, finished or not, learnt from other clips, labels, features or plugins."""
         if self.finished or (self.path / STATE).is_file():
             here = {"run": self.config, "provenance": provenance}
-            self._refuse(other_facts(here, config_of(self.path)))
+            self._refuse(other_facts(here, config_of(self.path), resumed=not self.finished))
 
     def begin(self, provenance: Mapping[str, Any]) -> None:
         """Write the configuration, before anything else; to be called while `alone`."""

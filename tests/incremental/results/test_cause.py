@@ -40,12 +40,15 @@ def test_every_fact_is_told_in_its_own_words(name: str):
     assert other_facts(content(), content({}, {name: {"own.py": "2"} if name == "plugins" else "b"})) == FACTS[name][1]
 
 
-def test_what_an_older_version_did_not_record_is_not_held_against_a_run():
+@pytest.mark.parametrize(("entry", "name", "title"), [("provenance", "labels_sha256", "labels"), ("run", "seed", "seed")])
+def test_what_an_older_version_did_not_record_counts_as_in_a_tables_rows(entry: str, name: str, title: str):
+    """As another cause, but for a run that is resumed: from then on it is recorded."""
     older = content()
-    del older["provenance"]["labels_sha256"]
-    del older["run"]["weight_decay"]
-    assert other_facts(content(), older) is None
-    assert other_settings(content(), older) is None
+    del older[entry][name]
+    other = other_facts if entry == "provenance" else other_settings
+    assert other(content(), older) == f"no record of its {title}, as an older version made it"
+    assert other(content(), older, resumed=True) is None
+    assert (facts_of(content()), settings_of(content())) != (facts_of(older), settings_of(older))
 
 
 def test_plugins_count_by_content():

@@ -1,5 +1,6 @@
 """The same bits again: the same run twice, a run stopped wherever it may be, and several runs on one residence."""
 
+import json
 import multiprocessing
 import multiprocessing.process
 import shutil
@@ -279,3 +280,16 @@ def test_more_seeds_are_refused_where_labels_were_mended(tmp_path: Path):
     made.manifest.write_text(swapped)
     with pytest.raises(InputError, match="other labels or splits of the same clips"):
         run_seeds(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", 2)
+
+
+def test_more_seeds_are_refused_beside_a_run_of_which_less_is_known(made: Made, tmp_path: Path):
+    """A table would show them in rows of their own."""
+    what = synthetic.prepare(made, "fine-tuning", epochs=1)
+    run_seeds(*what, tmp_path / "out", 1)
+    config = tmp_path / "out" / "seed-0" / "config.json"
+    content = json.loads(config.read_text())
+    del content["provenance"]["labels_sha256"]  # which version 0.1 did not record
+    config.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="seed-0 holds a run with no record of its labels, as an older version made"):
+        run_seeds(*what, tmp_path / "out", 2)
+    assert not (tmp_path / "out" / "seed-1").exists()
