@@ -160,15 +160,19 @@ def _in_short(fact: Any) -> str:
 def frame(runs: Sequence[FinishedRun]) -> "pd.DataFrame":
     """A line a run: path, row, every setting that decides the result, facts of its cause, every figure, time, memory.
 
+    A run that repeats another one of its row, seed and all, has "(repeated)" behind the row's name.
+
     Figures are in percent, `seconds` in seconds, `peak_memory_bytes` in bytes.
     """
     import pandas as pd
 
-    names = {run.path: row.name for row in rows_of(runs) for run in row.runs}
+    rows = rows_of(runs)
+    names = {run.path: row.name for row in rows for run in row.runs}
+    names |= {path: f"{row.name} (repeated)" for row in rows for path in row.repeated}
     lines = []
     for run in runs:
         facts = {name: value for name, value in facts_of(run.content).items() if isinstance(value, str)}
         figures = {name: run.metrics.get(name) for name in (*FIGURES, "seconds", "peak_memory_bytes")}
-        line = {"path": str(run.path), "row": names.get(run.path, "repeated"), **settings_of(run.content)}
+        line = {"path": str(run.path), "row": names[run.path], **settings_of(run.content)}
         lines.append(line | facts | figures)
     return pd.DataFrame(lines)

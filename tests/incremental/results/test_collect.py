@@ -148,7 +148,7 @@ def test_a_frame_has_a_line_a_run(tmp_path: Path):
     found = frame(runs)
     assert list(found["seed"]) == [0, 1, 2, 1]
     assert list(found["mean_accuracy"]) == [70.0, 71.0, 72.0, 60.0]
-    assert list(found["row"]) == ["x", "x", "x", "repeated"]
+    assert list(found["row"]) == ["x", "x", "x", "x (repeated)"]
     assert list(found["path"]) == [str(run.path) for run in runs]
     assert {"method", "w", "seconds", "peak_memory_bytes", *FIGURES} <= set(found.columns)
 
