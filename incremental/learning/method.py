@@ -88,6 +88,9 @@ class BaseMethod(nn.Module):
     """Whose number of epochs a benchmark's presets give it; its own name unless said."""
     way: ClassVar[Way]
     replay: ClassVar[Replay] = "none"
+    uses_memory: ClassVar[bool] = True
+    """False where no result depends on the exemplar memory: `replay` brings none of it and the method never looks at
+    it. Runs that differ in `memory_size` alone are then the same experiment."""
     modalities: ClassVar[tuple[Modality, ...]] = MODALITIES
     needs_tokens: ClassVar[bool] = True
     """Whether audio-visual batches come with every visual token, or with their mean alone."""

@@ -21,6 +21,7 @@ class StatisticsMethod(BaseMethod):
     """Base of methods that are solved. Sums are buffers, so that they are saved and carried from task to task."""
 
     way = "statistics"
+    uses_memory = False
 
     def learning(self, context: TaskContext) -> "StatisticsLearning":
         """One pass over the new clips."""

@@ -8,3 +8,4 @@ class FineTuning(Method):
 
     name = "fine-tuning"
     paper = "Pian et al., Audio-Visual Class-Incremental Learning, ICCV 2023 (lower bound)"
+    uses_memory = False

@@ -34,6 +34,7 @@ class LwF(Method):
 
     name = "lwf"
     paper = "Li and Hoiem, Learning without Forgetting, ECCV 2016"
+    uses_memory = False
     has_teacher = True
     Settings = LwfSettings
 

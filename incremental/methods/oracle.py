@@ -9,6 +9,7 @@ class Oracle(Method):
 
     name = "oracle"
     paper = "Pian et al., Audio-Visual Class-Incremental Learning, ICCV 2023 (upper bound)"
+    uses_memory = False
     replay = "everything"
 
     def grow(self, task: Task) -> None:

@@ -15,6 +15,9 @@ SEED = "seed"
 NO_TOKENS = "no visual tokens needed"
 """What a run's provenance says of its residence where only means or sound were used."""
 
+WITHOUT_MEMORY = ("fine-tuning", "lwf", "oracle")
+"""Methods whose results do not depend on the exemplar memory, for runs that did not record whether theirs do."""
+
 FACTS = {
     "cache_fingerprint": ("features", "features made in another way"),
     "clips_sha256": ("clips", "another list of clips (the manifest or the cache has changed)"),
@@ -29,10 +32,13 @@ FACTS = {
 
 def settings_of(content: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that decide a result, the seed too, flat, from the content of a config.json."""
-    run = content["run"]
+    run, provenance = content["run"], content.get("provenance", {})
     names = names_of(TrainingSettings)
-    if content.get("provenance", {}).get("way", "gradient") == "gradient":
+    gradient = provenance.get("way", "gradient") == "gradient"
+    if gradient:
         names += names_of(GradientSettings)
+    if not provenance.get("memory", gradient and run.get("method") not in WITHOUT_MEMORY):
+        names = tuple(name for name in names if name != "memory_size")
     return {name: run[name] for name in names if name in run} | dict(run.get("settings", {}))
 
 

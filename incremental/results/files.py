@@ -56,6 +56,7 @@ class _Provenance(_Shape):
     """What may be in config.json's entry `provenance`: the facts of a cause (`cause.FACTS`)."""
 
     way: str = ""
+    memory: bool = True
     cache_fingerprint: str | None = None
     features_sha256: str | None = None
     clips_sha256: str | None = None

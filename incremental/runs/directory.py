@@ -49,7 +49,7 @@ class RunDirectory:
         self._weights: dict[str, str] = {}
         if (path / CONFIG).is_file():
             there = config_of(path)
-            here = {"run": self.config, "provenance": {"way": there["provenance"].get("way", "gradient")}}
+            here = {"run": self.config, "provenance": there["provenance"]}
             self._refuse(other_settings(here, there, resumed=not self.finished))
             if self.finished:  # a run killed at its very end leaves a state that nobody needs any more
                 (path / STATE).unlink(missing_ok=True)

@@ -62,7 +62,7 @@ def run_once(
     """
     directory = place_for(config, settings, out)
     with directory.alone(), enough_memory(data.device):
-        directory.begin(provenance(config, data, kind.way))
+        directory.begin(provenance(config, data, kind))
         progress = directory.progress(len(data.table.tasks))
         widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
         run = StartedRun(config, settings, kind.way, out, data.table)
@@ -96,7 +96,7 @@ def run_seeds(
     """
     places = places_for_seeds(config, settings, out, seeds)
     for directory in places.values():
-        directory.check(provenance(config, data, kind.way))
+        directory.check(provenance(config, data, kind))
     every: list[Mapping[str, Any]] = []
     for seed, directory in places.items():
         if directory.finished:

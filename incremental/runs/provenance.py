@@ -12,7 +12,7 @@ from ...devices import describe_device
 from ...files import sha256_of
 from ...versions import versions
 from ..config import RunConfig
-from ..learning.method import Way
+from ..learning.method import BaseMethod
 from ..results.cause import NO_TOKENS
 from .problem import Data
 
@@ -20,13 +20,18 @@ LIBRARIES = ("torch", "numpy", "h5py", "scikit-learn")
 """Those that a result may depend on."""
 
 
-def provenance(config: RunConfig, data: Data, way: Way) -> dict[str, Any]:
+def ways_of(kind: type[BaseMethod]) -> dict[str, Any]:
+    """How a method learns, which decides what settings its results depend on."""
+    return {"way": kind.way, "memory": kind.uses_memory or kind.replay in ("separate", "mixed")}
+
+
+def provenance(config: RunConfig, data: Data, kind: type[BaseMethod]) -> dict[str, Any]:
     """Where a run's inputs came from and how its method learns, for config.json."""
     table = data.table
     lines = zip(table.ids, (table.class_order[label] for label in table.labels.tolist()), table.splits, strict=True)
     files = {"manifest": config.manifest, "classes": config.classes, "tasks": config.tasks}
     return {
-        "way": way,
+        **ways_of(kind),
         "cache_fingerprint": data.cache.fingerprint.digest,
         "cache_made_by": data.cache.fingerprint.facts,
         "random_encoder_weights": data.cache.random_weights,

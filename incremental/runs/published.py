@@ -7,6 +7,7 @@ from ...manifests import published, split_into_tasks
 from ..learning.method import BaseMethod
 from ..results.cause import settings_of
 from .configure import as_plain, configure
+from .provenance import ways_of
 
 
 def published_figures(
@@ -26,7 +27,7 @@ def published_figures(
         return None
     chosen = {name: config[name] for name in names}
     preset = as_plain(*configure(kind, benchmark.protocol, chosen))
-    provenance = {"way": kind.way}
+    provenance = ways_of(kind)
     if settings_of({"run": config, "provenance": provenance}) != settings_of({"run": preset, "provenance": provenance}):
         return None
     order = split_into_tasks(benchmark.manifest.class_order, preset["classes_per_task"])

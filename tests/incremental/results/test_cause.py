@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 from avcil.incremental.config import ExecutionSettings, GradientSettings, ProblemSettings, RunConfig, names_of
-from avcil.incremental.results.cause import FACTS, facts_of, other_facts, other_settings, settings_of
+from avcil.incremental.methods import find_method
+from avcil.incremental.results.cause import (
+    FACTS,
+    WITHOUT_MEMORY,
+    facts_of,
+    other_facts,
+    other_settings,
+    settings_of,
+)
+from avcil.incremental.runs.provenance import ways_of
+from avcil.tests.incremental.synthetic import METHODS, SOLVED
 
 RUN: dict[str, Any] = dict.fromkeys(names_of(RunConfig), 1) | {"settings": {"w": 1}}
 PROVENANCE: dict[str, Any] = dict.fromkeys(FACTS, "a") | {"plugins": {"own.py": "1"}}
@@ -54,3 +64,24 @@ def test_what_an_older_version_did_not_record_counts_as_in_a_tables_rows(entry: 
 def test_plugins_count_by_content():
     assert facts_of(content())["plugins"] == ["1"]
     assert other_facts(content(), content({}, {"plugins": {"/elsewhere/own.py": "1"}})) is None
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("method", WITHOUT_MEMORY)
+def test_a_memory_that_is_not_used_is_no_cause(method: str, older: bool):
+    assert provenance_of(method)["memory"] is False
+    recorded = {} if older else {"memory": False}
+    here, there = (content({"method": method, "memory_size": size}, recorded) for size in (0, 340))
+    assert other_settings(here, there) is None
+    assert settings_of(here) == settings_of(there)
+
+
+def test_a_memory_that_is_used_is_one():
+    for method in (*METHODS, *SOLVED):
+        assert provenance_of(method)["memory"] == (method not in (*WITHOUT_MEMORY, *SOLVED))
+    used = content({"method": "fine-tuning", "memory_size": 0}, {"memory": True})  # a plugin's of that name
+    assert settings_of(used)["memory_size"] == 0
+
+
+def provenance_of(method: str) -> dict[str, Any]:
+    return ways_of(find_method(method))
