@@ -119,12 +119,14 @@ def load_encoders(config: ExtractionConfig) -> tuple[Encoders, Precision]:
     """
     device = choose_device(config.device)
     precision = config.precision or begun_with(config.cache) or fastest_precision(device)
-    visual = load_visual_encoder(
-        config.video_encoder, device=device, precision=precision, random_weights=config.random_weights
-    )
-    audio = load_audio_encoder(
-        config.audio_encoder, device=device, precision=precision, random_weights=config.random_weights
-    )
+    how: Any = {
+        "device": device,
+        "precision": precision,
+        "random_weights": config.random_weights,
+        "plugins": config.plugin,
+    }
+    visual = load_visual_encoder(config.video_encoder, **how)
+    audio = load_audio_encoder(config.audio_encoder, **how)
     return Encoders(visual, audio, device), precision
 
 

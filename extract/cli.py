@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 TERMINATED = 128 + signal.SIGTERM
 REPAIRABLE = (
-    *("dataset", "manifest", "classes", "videos", "video_encoder", "audio_encoder", "random_weights", "recipe"),
+    *(
+        "dataset",
+        "manifest",
+        "classes",
+        "videos",
+        "video_encoder",
+        "audio_encoder",
+        "plugin",
+        "random_weights",
+        "recipe",
+    ),
     *("device", "precision", "store", "workers", "batch_size", "clip_timeout", "missing_audio"),
 )
 """Choices of `run` that `repair` takes where the cache does not note them, or notes what is no longer so."""

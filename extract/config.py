@@ -1,5 +1,6 @@
 """What a user chooses for an extraction. Options, their help and their checks are made from these classes."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -7,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from ..devices import Precision
 from ..manifests import published_names
-from ..options import File, Folder, Option
+from ..options import FILE, File, Folder, Option
 from .preparation.recipes import MissingAudio, RecipeName
 
 VIDEO_ENCODER = "MCG-NJU/videomae-base"
@@ -41,10 +42,12 @@ class ExtractionConfig(ClipList):
     """Folder with the video files, at any depth."""
     cache: Folder | None = None
     """Folder of the feature cache; an unfinished one is resumed. Only a plan can do without."""
-    video_encoder: Annotated[str, Option(metavar="HUB_ID_OR_DIR")] = VIDEO_ENCODER
-    """A VideoMAE."""
-    audio_encoder: Annotated[str, Option(metavar="HUB_ID_OR_FILE")] = AUDIO_ENCODER
-    """An AudioMAE (Hub id, folder, or the authors' .pth) or an AST."""
+    video_encoder: Annotated[str, Option(metavar="HUB_ID|DIR|NAME[:SOURCE]")] = VIDEO_ENCODER
+    """A checkpoint of one of the families of encoders, or NAME[:SOURCE] of an encoder of your own."""
+    audio_encoder: Annotated[str, Option(metavar="HUB_ID|DIR|FILE|NAME[:SOURCE]")] = AUDIO_ENCODER
+    """Likewise; an AudioMAE may also be the authors' .pth."""
+    plugin: Annotated[tuple[Path, ...], Option(metavar="FILE.py", type=FILE)] = ()
+    """Python file with encoders of your own, which `video_encoder` and `audio_encoder` can then name. It is run."""
     random_weights: Annotated[int, Field(ge=0, lt=2**63), Option(metavar="[SEED]", alone=0)] | None = None
     """The same architectures with random weights, drawn from this seed (0 where none is said): to try things out where
     no weights can be had."""

@@ -18,7 +18,7 @@ def noted(config: ExtractionConfig | ImportConfig, **actual: Any) -> dict[str, A
     """The choices as plain JSON values; `actual` says what became of those that were left to the program."""
     chosen = {setting.name: getattr(config, setting.name) for setting in settings_of(type(config))}
     kept = {name: value for name, value in {**chosen, **actual}.items() if value is not None and name not in LEFT_OUT}
-    return {name: str(Path(value).absolute()) if _is_path(name, value) else value for name, value in kept.items()}
+    return {name: _plain(name, value) for name, value in kept.items() if value != ()}
 
 
 def recalled(notes: Mapping[str, Any], kind: type[ExtractionConfig] | type[ImportConfig]) -> dict[str, Any] | None:
@@ -28,7 +28,15 @@ def recalled(notes: Mapping[str, Any], kind: type[ExtractionConfig] | type[Impor
     return dict(choices) if isinstance(choices, dict) and choices and choices.keys() <= names else None
 
 
-def _is_path(name: str, value: Any) -> bool:
-    """Whether a choice names a file or folder here; an encoder may, and so may a data set."""
+def _plain(name: str, value: Any) -> Any:
+    """As JSON has it, with what names a file or folder here in full."""
+    if isinstance(value, tuple):
+        return [_plain(name, item) for item in value]
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if name in ("video_encoder", "audio_encoder"):
+        called, colon, source = value.partition(":")  # NAME:SOURCE of an encoder of the user's own
+        if colon and not Path(value).exists() and Path(source).exists():
+            return f"{called}:{Path(source).absolute()}"
     local = name in ("video_encoder", "audio_encoder") or (name == "dataset" and value.endswith(".toml"))
-    return isinstance(value, Path) or (local and Path(value).exists())
+    return str(Path(value).absolute()) if local and Path(value).exists() else value

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import transformers.audio_utils  # noqa: F401 - now, so that it does not count against the first clip's deadline
 
-from ..preparation.encoder_input import PreparedClip, prepare_audio
+from ..preparation.encoder_input import PreparedClip, prepare_sound
 from ..preparation.recipes import ClipPreparation
 from .faults import NO_AUDIO, UNREADABLE, ClipError, in_one_line
 from .frames import read_frames
@@ -32,7 +32,7 @@ def read_clip(path: Path, preparation: ClipPreparation, decoder: str) -> Prepare
                 raise
             waveform = np.zeros(preparation.audio.samples, np.float32)
         pixels = read_frames(path, preparation.recipe, preparation.visual, decoder)
-        return PreparedClip(pixels, prepare_audio(waveform, preparation.audio))
+        return PreparedClip(pixels, prepare_sound(waveform, preparation.audio))
     except (ClipError, MemoryError):
         raise
     except Exception as error:  # each library has its own kinds

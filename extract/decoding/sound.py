@@ -14,7 +14,7 @@ import numpy.typing as npt
 import soxr
 from av.audio.plane import AudioPlane
 
-from ..preparation.encoder_input import AudioPreparation
+from ..preparation.encoder_input import SoundPreparation
 from ..preparation.recipes import Recipe
 from .faults import NO_AUDIO, UNREADABLE, ClipError
 from .opening import open_media
@@ -30,8 +30,8 @@ MARGIN_SECONDS = 1.0
 SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
-def read_sound(path: Path, recipe: Recipe, preparation: AudioPreparation) -> Waveform:
-    """Decode the beginning of the best audio stream, as much as the fbank spans.
+def read_sound(path: Path, recipe: Recipe, preparation: SoundPreparation) -> Waveform:
+    """Decode the beginning of the best audio stream, as much as the encoder sees.
 
     Returns:
         (N,) float32 within -1..1 at `preparation.sample_rate`.

@@ -36,11 +36,11 @@ class AudioSpectrogramTransformer:
     feature_shape: tuple[int]
     identity: dict[str, Any]
 
-    def encode(self, spectrogram: Tensor) -> Tensor:
-        """`spectrogram` float32 (B, frames, bins) -> float32 (B, D)."""
+    def encode(self, sound: Tensor) -> Tensor:
+        """`sound` float32 (B, frames, bins) -> float32 (B, D)."""
         parameter = self.model.embeddings.cls_token
         with computing():
-            values = spectrogram.to(parameter.device, parameter.dtype, non_blocking=True)
+            values = sound.to(parameter.device, parameter.dtype, non_blocking=True)
             pooled: Tensor = self.model(values).pooler_output  # (B, D)
             return pooled.float()
 

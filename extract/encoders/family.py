@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...devices import Precision, dtype_of
-from ..preparation.encoder_input import AudioPreparation, VisualPreparation
+from ..preparation.encoder_input import SoundPreparation, VisualPreparation
 from .source import Source
 
 
@@ -40,14 +40,14 @@ class VisualEncoder(Protocol):
 
 
 class AudioEncoder(Protocol):
-    """A frozen spectrogram encoder."""
+    """A frozen encoder of spectrograms or waveforms."""
 
     @property
     def title(self) -> str:
         """For people: what it is, where it came from, and whether its weights are random."""
 
     @property
-    def preparation(self) -> AudioPreparation:
+    def preparation(self) -> SoundPreparation:
         """How sound has to be prepared for it."""
 
     @property
@@ -58,8 +58,8 @@ class AudioEncoder(Protocol):
     def identity(self) -> dict[str, Any]:
         """Plain facts that decide the features: architecture, weights, processor, precision. No path."""
 
-    def encode(self, spectrogram: Tensor) -> Tensor:
-        """Encode `spectrogram` float32 (B, frames, bins), on any device, to float32 (B, D)."""
+    def encode(self, sound: Tensor) -> Tensor:
+        """Encode `sound`, float32 (B, frames, bins) or (B, N) as `preparation` says, on any device, to (B, D)."""
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,11 @@ class SpectrogramViT:
     feature_shape: tuple[int]
     identity: dict[str, Any]
 
-    def encode(self, spectrogram: Tensor) -> Tensor:
-        """`spectrogram` float32 (B, frames, bins) -> float32 (B, D). Time is the image's height."""
+    def encode(self, sound: Tensor) -> Tensor:
+        """`sound` float32 (B, frames, bins) -> float32 (B, D). Time is the image's height."""
         parameter = self.model.embeddings.cls_token
         with computing():
-            image = spectrogram.to(parameter.device, parameter.dtype, non_blocking=True).unsqueeze(1)
+            image = sound.to(parameter.device, parameter.dtype, non_blocking=True).unsqueeze(1)
             tokens = self.model(image).last_hidden_state[:, 1:]  # (B, S, D)
             feature: Tensor = self.norm(tokens.float().mean(dim=1))  # (B, D)
             return feature

@@ -10,6 +10,7 @@ import functools
 import math
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -102,13 +103,42 @@ class AudioPreparation:
 
 
 @dataclass(frozen=True)
+class WaveformPreparation:
+    """What an encoder that makes its own spectrogram, or none, takes of a clip's sound: a waveform of fixed length."""
+
+    sample_rate: int = 16_000
+    """Samples a second that the waveform is brought to, 1000 to 384,000."""
+    seconds: float = 10.0
+    """Length of the waveform: longer sound is cut at the end; above 0, at most 600."""
+    fill: Literal["zeros", "repeat"] = "zeros"
+    """How shorter sound is brought to that length: by zeros behind it; or whole repetitions of it, then zeros (CLAP's
+    `repeatpad`)."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sample_rate, int) or not 1000 <= self.sample_rate <= 384_000:
+            raise InputError(f"a sample rate must be a whole number of 1000 to 384000 Hz, not {self.sample_rate!r}")
+        if not 0 < self.seconds <= 600 or self.samples < 1:
+            raise InputError(f"a waveform must have more than 0 and up to 600 seconds, not {self.seconds!r}")
+        if self.fill not in ("zeros", "repeat"):
+            raise unknown("way to fill a waveform", str(self.fill), ("zeros", "repeat"))
+
+    @property
+    def samples(self) -> int:
+        """N, of every clip."""
+        return round(self.sample_rate * self.seconds)
+
+
+SoundPreparation = AudioPreparation | WaveformPreparation
+
+
+@dataclass(frozen=True)
 class PreparedClip:
     """What the encoders take of one clip."""
 
     pixels: npt.NDArray[np.uint8]
     """(T, 3, crop, crop)"""
     fbank: npt.NDArray[np.float32]
-    """(F, M)"""
+    """(F, M); or the waveform (N,), where the encoder asks for one"""
 
 
 def prepare_frame(frame: npt.NDArray[np.uint8], preparation: VisualPreparation) -> npt.NDArray[np.uint8]:
@@ -137,6 +167,23 @@ def prepare_frame(frame: npt.NDArray[np.uint8], preparation: VisualPreparation) 
 def prepare_frames(frames: npt.NDArray[np.uint8], preparation: VisualPreparation) -> npt.NDArray[np.uint8]:
     """`prepare_frame` for each of (T, H, W, 3); gives (T, 3, crop, crop)."""
     return np.stack([prepare_frame(frame, preparation) for frame in frames])
+
+
+def prepare_sound(waveform: npt.NDArray[np.float32], preparation: SoundPreparation) -> npt.NDArray[np.float32]:
+    """`prepare_audio` or `prepare_waveform`, whichever the preparation asks for."""
+    if isinstance(preparation, WaveformPreparation):
+        return prepare_waveform(waveform, preparation)
+    return prepare_audio(waveform, preparation)
+
+
+def prepare_waveform(waveform: npt.NDArray[np.float32], preparation: WaveformPreparation) -> npt.NDArray[np.float32]:
+    """A waveform (N',) of any length, at least 1, cut or filled to (N,), N = `preparation.samples`."""
+    out = np.zeros(preparation.samples, np.float32)
+    kept = waveform[: preparation.samples]
+    if preparation.fill == "repeat":
+        kept = np.tile(kept, preparation.samples // len(kept))
+    out[: len(kept)] = kept
+    return out
 
 
 def prepare_audio(waveform: npt.NDArray[np.float32], preparation: AudioPreparation) -> npt.NDArray[np.float32]:

@@ -17,8 +17,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import unknown
-from .encoder_input import AudioPreparation, VisualPreparation
+from ...errors import InputError, unknown
+from .encoder_input import SoundPreparation, VisualPreparation, WaveformPreparation
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,16 @@ class Recipe:
     normalise: bool = True
     """Whether the audio encoder's input normalisation is applied."""
 
-    def audio(self, encoder: AudioPreparation) -> AudioPreparation:
-        """The audio encoder's preparation, as changed by this recipe."""
+    def audio(self, encoder: SoundPreparation) -> SoundPreparation:
+        """The audio encoder's preparation, as changed by this recipe.
+
+        Raises:
+            InputError: the recipe makes another spectrogram, and the encoder takes none.
+        """
+        if isinstance(encoder, WaveformPreparation):
+            if self.sample_rate is not None:
+                raise InputError(f"recipe '{self.name}' is for spectrogram encoders, and this one takes waveforms")
+            return encoder
         return dataclasses.replace(
             encoder,
             sample_rate=self.sample_rate or encoder.sample_rate,
@@ -89,16 +97,16 @@ class ClipPreparation:
 
     recipe: Recipe
     visual: VisualPreparation
-    audio: AudioPreparation
+    audio: SoundPreparation
     """With the recipe's changes already in it."""
     missing_audio: MissingAudio = "quarantine"
-    """A clip without sound is refused, or gets `AudioPreparation.samples` zeros for a waveform."""
+    """A clip without sound is refused, or gets `audio.samples` zeros for a waveform."""
 
     @staticmethod
     def of(
         recipe: Recipe,
         visual: VisualPreparation,
-        audio: AudioPreparation,
+        audio: SoundPreparation,
         missing_audio: MissingAudio = "quarantine",
     ) -> "ClipPreparation":
         """Combine a recipe with what the two encoders ask for."""

@@ -1,5 +1,6 @@
 """Every option of stage 1 is a field of its configuration, described there and nowhere else."""
 
+import re
 from typing import get_args
 
 import click
@@ -26,7 +27,7 @@ def test_options_are_the_fields_with_their_meaning(command, kind):
         meaning = settings[name].meaning
         assert meaning.endswith(".")
         assert option.help is not None
-        assert option.help.startswith(meaning.replace("`manifest`", "--manifest"))
+        assert option.help.startswith(re.sub(r"`(\w+)`", lambda name: settings[name[1]].option, meaning))
         assert option.required is settings[name].required
 
 
