@@ -1,18 +1,19 @@
 """The cache room: frozen features of clips in verified shards, the only door between the two stages."""
 
 from .contents import Contents, Damaged, scan
-from .description import mending, origin_of, recorded
+from .description import EXPORTED, mending, origin_of, recorded
 from .export import export
 from .fingerprint import Fingerprint
 from .mend import Lost
 from .quarantine import read_quarantine
 from .reader import FeatureCache, Features
 from .shard_writer import ShardWriter
-from .storage import STORAGE_TYPES, NotStorable, bytes_per_clip
+from .storage import STORAGE_TYPES, NotStorable, bytes_per_clip, dtype_stored
 from .verify import Problem, VerifyReport, verify
 from .writer import CacheWriter
 
 __all__ = [
+    "EXPORTED",
     "STORAGE_TYPES",
     "CacheWriter",
     "Contents",
@@ -26,6 +27,7 @@ __all__ = [
     "ShardWriter",
     "VerifyReport",
     "bytes_per_clip",
+    "dtype_stored",
     "export",
     "mending",
     "origin_of",

@@ -16,6 +16,8 @@ from .shard_list import LIST, read_list
 
 CACHE_FORMAT = "avcil-cache"
 DESCRIPTION = "cache.json"
+EXPORTED = "features.json"
+"""Of a folder that `export` wrote; those of version 0.2 and before have a cache.json instead."""
 SHARDS = "shards"
 
 
@@ -37,6 +39,18 @@ def mending(directory: Path) -> str:
     return f"`avcil-extract repair --cache {shlex.quote(str(directory))}` mends it"
 
 
+def refuse_export(directory: Path) -> None:
+    """Raise InputError where `directory` is what `export` wrote: it looks like a cache, and is none."""
+    parts = (EXPORTED, DESCRIPTION)
+    plain = all((directory / name).is_file() for name in ("visual.npy", "audio.npy", "clips.csv"))
+    if plain and any((directory / name).is_file() for name in parts) and not (directory / SHARDS).exists():
+        visual, audio = (shlex.quote(str(directory / f"{name}.npy")) for name in ("visual", "audio"))
+        raise InputError(
+            f"{directory} holds exported features and is no cache: `avcil-extract import --visual {visual} "
+            f"--audio {audio}` makes one of it"
+        )
+
+
 def write_description(directory: Path, description: Description) -> None:
     """Write cache.json."""
     content = {
@@ -55,6 +69,7 @@ def write_description(directory: Path, description: Description) -> None:
 def read_description(directory: Path) -> Description:
     """Read cache.json; `InputError` when the directory is not a cache of this format, or the file is damaged."""
     path = directory / DESCRIPTION
+    refuse_export(directory)
     if not path.exists():
         if recorded(directory):
             raise InputError(f"{directory} has lost its {DESCRIPTION}: {mending(directory)}")

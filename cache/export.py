@@ -1,6 +1,6 @@
 """Write features as plain numpy files, for programs that know nothing of this cache.
 
-visual.npy (N, L, S, D)   audio.npy (N, D)   clips.csv (row, video_id)   cache.json (what made them)
+visual.npy (N, L, S, D)   audio.npy (N, D)   clips.csv (row, video_id)   features.json (what made them)
 """
 
 import contextlib
@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..files import LEFTOVER, aside, cannot_write, rename_durably
+from ..files import LEFTOVER, as_json, aside, cannot_write, rename_durably
 from ..wording import size
-from .description import DESCRIPTION
+from .description import EXPORTED
 
 if TYPE_CHECKING:
     from .reader import FeatureCache
@@ -123,8 +123,9 @@ def _write(
         table = csv.writer(files["clips"])
         table.writerow(("row", "video_id"))
         table.writerows(enumerate(ids))
-        files["description"] = opened.enter_context((directory / DESCRIPTION).open("xb"))
-        files["description"].write((cache.directory / DESCRIPTION).read_bytes())
+        files["description"] = opened.enter_context((directory / EXPORTED).open("x", encoding="utf-8"))
+        made_by = {"fingerprint": cache.fingerprint.digest, "facts": cache.fingerprint.facts}
+        files["description"].write(as_json({"format": "avcil-export", **made_by}))
         for file in files.values():
             file.flush()
             os.fsync(file.fileno())

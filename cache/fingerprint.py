@@ -54,6 +54,12 @@ class Fingerprint:
             for name, value in _leaves(self.facts)
         )
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The modalities, of "visual" and "audio", of which the cache has a placeholder only."""
+        made = {name: self.facts.get(f"{name}_encoder") for name in ("visual", "audio")}
+        return tuple(name for name, by in made.items() if isinstance(by, Mapping) and by.get("encoder") == "none")
+
     def __hash__(self) -> int:
         return hash(self.digest)
 

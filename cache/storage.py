@@ -80,6 +80,11 @@ def storage_type(name: str) -> StorageType:
     return STORAGE_TYPES[name]
 
 
+def dtype_stored(name: str) -> torch.dtype:
+    """The floating-point type that bounds the values of a storage type; `InputError` for an unknown name."""
+    return storage_type(name).dtype
+
+
 def bytes_per_clip(name: str, visual_shape: tuple[int, ...], audio_shape: tuple[int, ...]) -> int:
     """Bytes that one clip's features take in a shard, names and checksums aside."""
     kind = storage_type(name)

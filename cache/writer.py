@@ -13,7 +13,7 @@ import torch
 from ..errors import InputError
 from ..files import BusyError, cannot_write, leftovers, locked, sync_directory
 from .aside import set_aside
-from .description import DESCRIPTION, SHARDS, Description, recorded, write_description
+from .description import DESCRIPTION, SHARDS, Description, recorded, refuse_export, write_description
 from .fingerprint import Fingerprint
 from .layout import ShardRecord
 from .mend import Lost, Mending
@@ -202,6 +202,7 @@ class CacheWriter:
                 f"{self.directory / SHARDS} is a link, and nothing is written or moved through one: "
                 "give the folder that holds the cache itself, or move the shards back into it"
             )
+        refuse_export(self.directory)
         if os.path.lexists(self.directory / DESCRIPTION) or recorded(self.directory):
             return False
         begun = {LOCK, LIST, SHARDS, *(path.name for path in leftovers(self.directory))}

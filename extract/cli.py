@@ -10,7 +10,7 @@ import click
 
 from ..errors import OneLineGroup, say
 from ..options import FOLDER, checked, options_of
-from .config import ClipList, ExtractionConfig, ImportConfig
+from .config import ClipList, ExtractionConfig, FeaturesConfig, ImportConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -157,6 +157,19 @@ def import_released(**choices: Any) -> None:
         console=_console(),
     )
     for line in report.lines():
+        say(line)
+
+
+@main.command("import")
+@options_of(FeaturesConfig)
+def import_features(**choices: Any) -> None:
+    """Bring features that another program made into a cache, and refuse what training could not use.
+
+    Nothing in the files is ever run. What `export` writes is taken as well, and comes back as it was.
+    """
+    from .imported.importing import import_features as bring_in
+
+    for line in bring_in(checked(FeaturesConfig, choices), _console()):
         say(line)
 
 

@@ -18,6 +18,7 @@ AUDIO_ENCODER = "gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
 Storage = Literal[
     "float16", "bfloat16", "float32", "int8"
 ]  # cache.STORAGE_TYPES, which takes PyTorch (a test compares)
+FileOrFolder = Annotated[Path, Option(metavar="FILE|DIR")]
 Positive = Annotated[int, Field(ge=1)]
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -90,5 +91,28 @@ class ImportConfig(ClipList):
     """Folder of the feature cache to make."""
     store: Storage = "float32"
     """How features are stored."""
+    shard_size: Positive = 256
+    """Clips a shard."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FeaturesConfig(ClipList):
+    """All choices of `avcil-extract import`."""
+
+    visual: FileOrFolder | None = None
+    """Visual features: .npy with `ids`, .npz, .safetensors, .pt, .h5, or a folder of ID.npy or ID.pt. A clip has shape
+    (D,), (T, D) or (L, S, D)."""
+    audio: FileOrFolder | None = None
+    """Audio features, likewise; only their mean over time is kept. One of the two may be left out."""
+    ids: File | None = None
+    """Clip ids of the rows of .npy files, one a row; by default clips.csv beside them, as `export` writes it."""
+    name: str
+    """What made the features, such as my-clip-b16."""
+    cache: Folder
+    """Folder of the feature cache to make."""
+    store: Storage | None = None
+    """How features are stored; by default as they were before an export, else float16."""
+    partial: bool = False
+    """Leave out clips that have no features or unusable ones, and features of clips that are not in the list."""
     shard_size: Positive = 256
     """Clips a shard."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..options import settings_of
-from .config import ExtractionConfig, ImportConfig
+from .config import ExtractionConfig, FeaturesConfig, ImportConfig
 
 LEFT_OUT = frozenset({"cache", "device", "workers", "limit", "retry_quarantined", "skip_verify"})
 """What another machine or another time may choose anew."""
 
 
-def noted(config: ExtractionConfig | ImportConfig, **actual: Any) -> dict[str, Any]:
+def noted(config: ExtractionConfig | FeaturesConfig | ImportConfig, **actual: Any) -> dict[str, Any]:
     """The choices as plain JSON values; `actual` says what became of those that were left to the program."""
     chosen = {setting.name: getattr(config, setting.name) for setting in settings_of(type(config))}
     kept = {name: value for name, value in {**chosen, **actual}.items() if value is not None and name not in LEFT_OUT}

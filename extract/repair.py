@@ -74,7 +74,8 @@ def _as_before(fingerprint: Fingerprint, cache: Path) -> Fingerprint:
 def _refuse_what_cannot_be_made(cache: Path, fingerprint: Fingerprint, lost: Sequence[str]) -> None:
     words = f"{len(lost)} clips of {cache} are lost, the first '{lost[0]}'"
     if "origin" in fingerprint.facts:
-        raise InputError(f"{words}: the `avcil-extract import-released` that made it makes them again")
+        command = "import" if fingerprint.facts["origin"] == "imported" else "import-released"
+        raise InputError(f"{words}: the `avcil-extract {command}` that made it makes them again")
     if fingerprint.facts.get("reading") != READING:
         raise InputError(
             f"{words}, and another version of avcil made them, which reads other frames: make a new cache, or do "

@@ -17,8 +17,9 @@ import torch
 from ...devices import PRECISIONS
 from ...errors import InputError, unknown
 from ..config import AUDIO_ENCODER, VIDEO_ENCODER
+from ..preparation.encoder_input import VisualPreparation, WaveformPreparation
 from .family import AudioEncoder, Family, Settings, VisualEncoder
-from .own import FrameEncoder, SoundEncoder, VisualPreparation, WaveformPreparation, clip_tokens, ready
+from .own import FrameEncoder, SoundEncoder, clip_tokens, ready
 from .plugins import own_encoders
 from .source import find_source
 

@@ -107,7 +107,8 @@ def clip_tokens(model: Any, pixels: Tensor, *, frames_at_once: int = 16) -> Tens
     parts = [model(part) for part in pixels.flatten(0, 1).split(frames_at_once)]
     tokens = torch.cat(parts)
     tokens = tokens.unsqueeze(1) if tokens.dim() == 2 else tokens
-    return tokens.unflatten(0, tuple(pixels.shape[:2]))
+    arranged: Tensor = tokens.unflatten(0, tuple(pixels.shape[:2]))
+    return arranged
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,10 @@ class Ready:
         dimensions = (3, 4) if issubclass(kind, FrameEncoder) else (2,)
         if len(shape) not in dimensions or shape[0] != clips or 0 in shape:
             raise InputError(f"{_of(self.found)}: encode gave {shape} for {clips} clips: {kind.made} is wanted")
-        features = features.unsqueeze(2) if len(shape) == 3 else features
-        if self.feature_shape and tuple(features.shape[1:]) != self.feature_shape:
+        tokens: Tensor = features.unsqueeze(2) if len(shape) == 3 else features
+        if self.feature_shape and tuple(tokens.shape[1:]) != self.feature_shape:
             raise InputError(f"{_of(self.found)}: encode gave {shape} after {self.feature_shape} a clip before")
-        return features
+        return tokens
 
 
 def ready(found: Found, modality: Literal["visual", "audio"], source: str | None, settings: Settings) -> Ready:

@@ -8,7 +8,7 @@ model with weights, load them in `load`, as `frame_encoder.py` does; a wav2vec t
 
 import torch
 from avcil.extract.encoders import SoundEncoder, WaveformPreparation
-from torch import nn
+from torch import Tensor, nn
 
 BANDS = 32
 
@@ -16,11 +16,13 @@ BANDS = 32
 class Bands(nn.Module):
     """Averages neighbouring frequencies."""
 
-    def __init__(self):
+    window: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("window", torch.hann_window(400))
 
-    def forward(self, waveform):
+    def forward(self, waveform: Tensor) -> Tensor:
         """(B, N) -> (B, 2 * BANDS)."""
         spectrum = torch.stft(waveform, 400, hop_length=160, window=self.window, return_complex=True).abs()
         bands = nn.functional.adaptive_avg_pool2d(spectrum.square(), (BANDS, spectrum.shape[-1])).clamp(min=1e-8).log()
@@ -33,10 +35,11 @@ class LogSpectrum(SoundEncoder):
     name = "log-spectrum"
     preparation = WaveformPreparation(sample_rate=16_000, seconds=10.0, fill="zeros")
 
-    def load(self, source):
+    def load(self, source: str | None) -> nn.Module:
         """Nothing to read from anywhere."""
         return Bands()
 
-    def encode(self, model, waveform):
+    def encode(self, model: nn.Module, waveform: Tensor) -> Tensor:
         """(B, 160000) -> (B, 64)."""
-        return model(waveform)
+        features: Tensor = model(waveform)
+        return features

@@ -179,6 +179,9 @@ def enough_memory(device: torch.device) -> Iterator[None]:
 def load_data(config: RunConfig, problem: Problem, kind: type[BaseMethod]) -> Data:
     """Open the cache, number the clips, plan what stays on the device."""
     cache = FeatureCache(Path(config.cache))
+    for absent in cache.fingerprint.absent:
+        if config.modality != (other := "audio" if absent == "visual" else "visual"):
+            raise InputError(f"{config.cache} holds no {absent} features: choose --modality {other}")
     held = set(cache.ids)
     manifest = problem.manifest
     cached = [clip for clip in manifest.clips if clip.id in held]

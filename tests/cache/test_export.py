@@ -37,7 +37,7 @@ def test_plain_numpy_reads_what_was_exported(make_cache, tmp_path, storage, dtyp
             ["row", "video_id"],
             *([str(row), clip] for row, clip in enumerate(known.ids)),
         ]
-    assert json.loads((tmp_path / "out/cache.json").read_text())["facts"] == cache.fingerprint.facts
+    assert json.loads((tmp_path / "out/features.json").read_text())["facts"] == cache.fingerprint.facts
 
 
 def test_some_clips_in_an_order_of_ones_own(known, tmp_path):
@@ -77,8 +77,8 @@ def test_what_a_killed_export_left_goes_and_nothing_else(known, tmp_path):
     os.close(lock)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "audio.npy",
-        "cache.json",
         "clips.csv",
+        "features.json",
         "visual.npy",
     ]
     assert not (tmp_path / left).exists()
