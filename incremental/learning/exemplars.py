@@ -76,6 +76,8 @@ class NearestMeanReadout(HerdingMemory):
     """The NME readout: exemplars and class means are worked out anew after every epoch, and the means of the
     chosen epoch are kept with its weights. `settings.normalise_means` brings means back to unit length."""
 
+    scores_are_logits = False
+
     def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
         super().__init__(settings, widths, modality)
         self.nearest_mean = NearestMean(widths.visual)

@@ -38,6 +38,7 @@ class Method(BaseMethod):
     """
 
     way = "gradient"
+    scores_are_logits = True
     has_teacher: ClassVar[bool] = False
     """Whether `recall` is asked from the second task on."""
 

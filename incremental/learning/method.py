@@ -94,6 +94,8 @@ class BaseMethod(nn.Module):
     modalities: ClassVar[tuple[Modality, ...]] = MODALITIES
     needs_tokens: ClassVar[bool] = True
     """Whether audio-visual batches come with every visual token, or with their mean alone."""
+    scores_are_logits: ClassVar[bool] = False
+    """Whether the softmax of `scores` are probabilities of classes."""
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:

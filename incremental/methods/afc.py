@@ -56,6 +56,7 @@ class AfcLsc(HerdingMemory):
     family = "afc"
     replay = "mixed"
     has_teacher = True
+    scores_are_logits = False  # cosines
     Settings = AfcSettings
 
     def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:

@@ -78,7 +78,7 @@ def configure(
             plugin that the configuration names has changed since.
     """
     given_plugins = [str(Path(path).resolve()) for path in plugins]
-    repeated = {} if config_file is None else _repeated(Path(config_file), announced=not given_plugins)
+    repeated = {} if config_file is None else repeated_settings(Path(config_file), announced=not given_plugins)
     values = {**repeated, **given}
     method = method or values.get("method")
     if method is None:
@@ -100,7 +100,7 @@ def configure(
     return ConfiguredRun(kind, config, settings, problem, unused)
 
 
-def _repeated(path: Path, *, announced: bool) -> dict[str, Any]:
+def repeated_settings(path: Path, *, announced: bool) -> dict[str, Any]:
     """The settings of a config.json, flat; `announced`: its plugins are about to be run, which is said and checked."""
     content = content_of(path)
     of_run = dict(content["run"])

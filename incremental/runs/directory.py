@@ -109,7 +109,7 @@ class RunDirectory:
             path = self.path / name
             if path.is_file() and sha256_of(path) == digest:
                 continue
-            if name != _weights_of(progress.task - 1) or progress.finished is None:
+            if name != weights_of(progress.task - 1) or progress.finished is None:
                 raise InputError(f"{path} is damaged, and a resumed run does not make it again: choose another --out")
             self._write_weights(progress)
         return progress
@@ -122,7 +122,7 @@ class RunDirectory:
 
     def _write_weights(self, progress: Progress) -> None:
         assert progress.finished is not None
-        name = _weights_of(progress.task - 1)
+        name = weights_of(progress.task - 1)
         content = save({name: tensor.cpu().contiguous() for name, tensor in progress.finished.items()})
         with written_aside(self._folder("weights") / Path(name).name, "wb") as stream:
             stream.write(content)
@@ -194,7 +194,8 @@ class RunDirectory:
         return folder
 
 
-def _weights_of(task: int) -> str:
+def weights_of(task: int) -> str:
+    """The file of the weights after a task, in the run's folder."""
     return f"weights/task-{task:02d}.safetensors"
 
 
