@@ -9,7 +9,7 @@ N clips asked for, L time slices, S tokens, D channels.
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -56,6 +56,8 @@ class FeatureCache:
         contents = scan(self.directory)
         _refuse_unusable(contents)
         self.fingerprint: Fingerprint = contents.description.fingerprint
+        self.notes: Mapping[str, Any] = contents.description.notes
+        """What its maker wrote down beside the facts, such as where the encoders lay."""
         first = contents.shards[0]
         self.visual_shape: tuple[int, ...] = first.visual_shape
         """(L, S, D) of a clip."""

@@ -5,7 +5,7 @@ from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .choosing import Choice
 from .clips import SPLITS, Clip, Manifest, Split, by_class, gaps, is_plain_name
 from .description import Modality
-from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos
+from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos, videos_below
 from .reading import read_class_order, read_manifest, write_manifest
 from .sources import clips_seen_in_training, source_of
 from .tasks import Tasks, read_tasks, shuffled_class_order, split_into_tasks
@@ -41,5 +41,6 @@ __all__ = [
     "shuffled_class_order",
     "source_of",
     "split_into_tasks",
+    "videos_below",
     "write_manifest",
 ]

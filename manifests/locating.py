@@ -109,6 +109,11 @@ def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = N
     return Located(found, tuple(missing), several)
 
 
+def videos_below(directory: Path) -> list[Path]:
+    """Every video file below `directory`, sorted; InputError where a folder cannot be read."""
+    return sorted(_readable(directory))
+
+
 def _path_of(clip: Clip, manifest: Manifest, directory: Path) -> Path:
     """The path that a clip's row names, without "..", which behind a link would lead elsewhere than it reads."""
     path = Path(os.path.normpath(clip.path or ""))

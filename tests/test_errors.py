@@ -98,7 +98,7 @@ def test_an_error_is_one_line_that_does_nothing_wherever_it_is_shown():
     assert str(InputError("no folder  a\x1b[2J:\n   make\r\nit\n")) == "no folder  a\\u001b[2J: make it"
 
 
-@pytest.mark.parametrize("room", ["cache", "demo", "extract", "incremental", "manifests"])
+@pytest.mark.parametrize("room", ["cache", "demo", "extract", "incremental", "manifests", "predict"])
 def test_no_line_goes_to_a_terminal_as_it_is(room: str):
     """Lines are printed by `say`; a console gets plain Text, tables made of it, or words of our own."""
     for path in (ROOT / room).rglob("*.py"):

@@ -34,6 +34,7 @@ def provenance(config: RunConfig, data: Data, kind: type[BaseMethod]) -> dict[st
         **ways_of(kind),
         "cache_fingerprint": data.cache.fingerprint.digest,
         "cache_made_by": data.cache.fingerprint.facts,
+        "cache_choices": data.cache.notes.get("choices"),
         "random_encoder_weights": data.cache.random_weights,
         "clips": len(table.ids),
         "clips_sha256": hashlib.sha256("\n".join(table.ids).encode()).hexdigest(),

@@ -110,9 +110,8 @@ class TrainedRun:
         try:
             state = load_file(path)
         except FileNotFoundError:
-            raise InputError(
-                f"{path} is not there: without it the run cannot answer as after task {self.task}"
-            ) from None
+            words = f"{path} is not there: without it the run cannot answer as after task {self.task}"
+            raise InputError(words) from None
         except (SafetensorError, OSError) as error:
             raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}): run it again") from error
         method = build_method(self.kind, self.config, self.settings, widths)

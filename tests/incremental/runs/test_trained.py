@@ -87,7 +87,7 @@ def test_weights_that_are_gone_damaged_or_of_other_features(
     with pytest.raises(InputError, match=r"task-03.safetensors cannot be read \("):
         load_trained(run, device="cpu").scores(cache, cache.ids[:1])
     weights.unlink()
-    with pytest.raises(InputError, match="task-03.safetensors is not there: .* as after task 3"):
+    with pytest.raises(InputError, match=r"task-03.safetensors is not there: .* as after task 3"):
         load_trained(run, device="cpu").scores(cache, cache.ids[:1])
 
 
