@@ -49,6 +49,10 @@ def say(line: object, *, err: bool = False) -> None:
     click.echo(shown(line), err=err)
 
 
+EXTRA = frozenset({"transformers", "huggingface_hub", "av", "librosa", "soxr", "PIL", "decord"})
+"""Modules that only an installation with the extra `avcil[extract]` brings along."""
+
+
 class InputError(ValueError):
     """Something the user gave cannot be used. The message is one complete line, as `shown`."""
 
@@ -81,6 +85,11 @@ class _OneLineErrors(click.Command):
             if isinstance(error, OSError):
                 message = f"{error.filename}: {error.strerror}"
             say(f"error: {one_line(message)}", err=True)
+            sys.exit(2)
+        except ModuleNotFoundError as error:
+            if not standalone_mode or error.name is None or error.name.partition(".")[0] not in EXTRA:
+                raise
+            say(f"error: this needs {error.name}, which is not installed: pip install 'avcil[extract]'", err=True)
             sys.exit(2)
         except (click.Abort, KeyboardInterrupt):
             if not standalone_mode:

@@ -50,10 +50,19 @@ def _inside(context: click.Context) -> Iterator[click.Context]:
             yield from _inside(_context(name, command, context))
 
 
+def repeated(context: click.Context) -> bool:
+    """Whether it is, or lies in, a command of `avcil` that is a program of its own and described as that."""
+    while context.parent is not None and context.parent.parent is not None:
+        context = context.parent
+    return context.parent is not None and context.command in programs().values()
+
+
 def page() -> str:
-    """The whole of docs/commands.md."""
+    """The whole of docs/commands.md. What `avcil extract` and the like take is said once, under `avcil-extract`."""
     parts = [HEAD]
     for context in contexts():
+        if repeated(context):
+            continue
         level = "##" if context.parent is None else "###"
         parts.append(f"{level} {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
     return "\n".join(parts)

@@ -50,7 +50,28 @@ def test_a_whole_run_of_stage_two_without_stage_ones_libraries(tmp_path: Path):
     assert "Mean Accuracy" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["avcil.incremental.cli", "avcil.extract.cli"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("extract", "run", "--dataset", "ave", "--videos", ".", "--cache", "cache"),
+        ("extract", "plan", "--dataset", "ave", "--videos", "."),
+        ("predict", "run", "clip.mp4"),
+        ("demo", "--out", "demo"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_without_the_extra_one_line_says_what_to_install(words: tuple[str, ...], tmp_path: Path):
+    (tmp_path / "clip.mp4").touch()
+    program = BLOCKED + f"from avcil.cli import main\nmain({list(words)!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: this needs ")
+    assert done.stderr.endswith("which is not installed: pip install 'avcil[extract]'\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("script", ["avcil.cli", "avcil.predict.cli", "avcil.incremental.cli", "avcil.extract.cli"])
 def test_a_console_script_starts_without_the_heavy_libraries(script: str):
     """`--help` has to come at once: PyTorch alone takes seconds to import."""
     heavy = ("torch", "transformers", "pandas", "sklearn", "scipy", "librosa", "h5py")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-INSTALLED = ("__init__.py", "errors.py", "manifests", "cache", "extract", "incremental", "demo")
+INSTALLED = ("__init__.py", "errors.py", "manifests", "cache", "extract", "incremental", "demo", "predict")
 NOT_INSTALLED = ("tests", "benchmarks", "docs", "setup.py")
 
 
@@ -68,7 +68,7 @@ def test_every_package_and_data_file_is_in_the_wheel(wheel: Path):
 def test_the_commands_run_from_the_wheel(environment: Path):
     where = run(environment, "python", "-c", "import avcil; print(avcil.__file__)")
     assert str(environment) in where
-    for script in ("avcil-extract", "avcil-incr"):
+    for script in ("avcil", "avcil-extract", "avcil-incr"):
         assert run(environment, script, "--help").startswith("Usage:")
         assert "version" in run(environment, script, "--version")
     printed = run(environment, "avcil-incr", "run", "--method", "av-cil", "--dataset", "ave", "--print-config")

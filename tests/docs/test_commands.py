@@ -11,7 +11,15 @@ def test_every_program_and_every_subcommand_is_there():
     typed = [context.command_path for context in commands.contexts()]
     assert {"avcil-extract", "avcil-incr", "python -m avcil.demo", "python -m avcil.manifests"} <= set(typed)
     assert {"avcil-extract run", "avcil-extract import-released", "avcil-incr table", "avcil-incr run"} <= set(typed)
+    assert {"avcil predict", "avcil incr run", "avcil extract", "avcil manifests list", "avcil demo"} <= set(typed)
     assert len(set(typed)) == len(typed)
+
+
+def test_a_command_is_described_once():
+    page = commands.page()
+    assert "### avcil-incr run\n" in page
+    assert "### avcil predict\n" in page
+    assert "avcil incr run" not in page
 
 
 def test_the_terminal_changes_nothing(monkeypatch):

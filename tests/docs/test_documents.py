@@ -27,7 +27,7 @@ TOP = (*(name.partition(".")[2] for name, _ in pages.packages() if name.count(".
 PRIVATE_WORDS = r"\b(?:gone|goes?|going|went) on with\b|\bsittings?\b|\b(?:graphics )?cards?\b|\bchildren\b"
 """Words for which the field has others."""
 SPAN = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
-PROGRAM = re.compile(r"^(?:\$ )?(?:\S*/)?(avcil-\w+|make|python3?)(?= |$)(.*)")
+PROGRAM = re.compile(r"^(?:\$ )?(?:\S*/)?(avcil(?:-\w+)?|make|python3?)(?= |$)(.*)")
 PATH = re.compile(rf"^(?:{'|'.join(TOP)})/[\w./*-]*$")
 
 

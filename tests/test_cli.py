@@ -1,0 +1,46 @@
+"""The one command `avcil`."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from avcil.cli import COMMANDS, main
+from avcil.extract.cli import main as extract
+from avcil.incremental.cli import main as incremental
+from click.testing import CliRunner
+
+
+def test_it_lists_its_commands_and_what_they_are():
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    listed = result.stdout.split("Commands:")[1]
+    assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [*COMMANDS]
+
+
+def test_stages_are_the_commands_of_their_own_scripts():
+    context = click.Context(main)
+    assert main.get_command(context, "extract") is extract
+    assert main.get_command(context, "incr") is incremental
+    assert main.get_command(context, "attention") is None
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_answers_to_help(name: str):
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: avcil {name} ") or result.stdout.startswith(f"Usage: main {name} ")
+
+
+def test_a_mistake_within_a_command_is_one_line():
+    result = CliRunner().invoke(main, ["incr", "table", "nowhere"])
+    assert (result.exit_code, result.stderr) == (2, "error: nowhere: no finished run there\n")
+    result = CliRunner().invoke(main, ["predikt"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: No such command 'predikt'")
+
+
+def test_python_runs_it_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "avcil", "-h"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Usage: python -m avcil ")
