@@ -47,7 +47,11 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
         workers=1,
     )
     extract(config, Console(quiet=True))
-    common: dict[str, Any] = {"manifest": str(data.manifest), "classes": str(data.classes), "cache": str(folder / "cache")}
+    common: dict[str, Any] = {
+        "manifest": str(data.manifest),
+        "classes": str(data.classes),
+        "cache": str(folder / "cache"),
+    }
     common |= {"classes_per_task": 3, "device": "cpu"}
     learn(configure("ridge", **common), folder / "ridge")
     learn(configure("av-cil", **common, epochs=1, precision="float32", memory_size=9), folder / "av-cil")

@@ -23,6 +23,7 @@ def test_pixels_and_fbank_of_a_clip(clip):
     path = clip(frames=31)
     got = read_clip(path, PLAN, "pyav")
     assert [number_of(frame) for frame in got.pixels] == [0, 10, 20, 30]
+    assert isinstance(PLAN.audio, AudioPreparation)
     expected = prepare_audio(read_sound(path, PLAN.recipe, PLAN.audio), PLAN.audio)
     np.testing.assert_array_equal(got.fbank, expected)
     assert got.fbank.shape == (100, 16)

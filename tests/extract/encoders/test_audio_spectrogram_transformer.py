@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 from avcil.errors import InputError
 from avcil.extract.encoders import load_audio_encoder
+from avcil.extract.preparation.encoder_input import AudioPreparation
 from avcil.tests.extract.encoders.plain_transformer import block, draw, layer_norm
 
 WIDTH, HEADS, LAYERS, INNER = 24, 2, 2, 40
@@ -102,6 +103,7 @@ def test_a_published_directory_gives_the_computed_features(tmp_path):
     features = encoder.encode(images())
     assert encoder.feature_shape == (WIDTH,) == tuple(features.shape[1:])
     torch.testing.assert_close(features.double(), computed(weights, images()), atol=2e-5, rtol=1e-5)
+    assert isinstance(encoder.preparation, AudioPreparation)
     assert (encoder.preparation.frames, encoder.preparation.bins) == (FRAMES, BINS)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from avcil.errors import InputError
 from avcil.extract.encoders import load_audio_encoder
+from avcil.extract.preparation.encoder_input import AudioPreparation
 from avcil.tests.extract.encoders.audio_checkpoints import (
     BINS,
     FRAMES,
@@ -34,6 +35,7 @@ def test_the_authors_checkpoint_gives_the_computed_features(tmp_path, zipped):
     path = write_pth(tmp_path / "pretrained.pth", with_decoder(weights), _use_new_zipfile_serialization=zipped)
     encoder = load_audio_encoder(path)
     assert_computes(encoder, computed(weights, spectrograms()))
+    assert isinstance(encoder.preparation, AudioPreparation)
     assert (encoder.preparation.frames, encoder.preparation.bins) == (FRAMES, BINS)
     assert (encoder.preparation.mean, encoder.preparation.std) == (-4.2677393, 4.5689974)
 

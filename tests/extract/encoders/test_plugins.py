@@ -47,8 +47,15 @@ def clip_checkpoint(folder):
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    CLIPVisionModel(CLIPVisionConfig(image_size=224, patch_size=56, **sizes)).save_pretrained(folder)
+    config = CLIPVisionConfig(
+        image_size=224,
+        patch_size=56,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
+    CLIPVisionModel(config).save_pretrained(folder)
     return folder
 
 

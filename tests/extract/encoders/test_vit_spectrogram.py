@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 from avcil.errors import InputError
 from avcil.extract.encoders import load_audio_encoder
+from avcil.extract.preparation.encoder_input import AudioPreparation
 from avcil.tests.extract.encoders.audio_checkpoints import (
     BINS,
     FRAMES,
@@ -81,6 +82,7 @@ def test_its_processor_settings_decide_the_preparation(tmp_path):
     settings = {"mean": -1.5, "std": 2.0, "sampling_rate": 32000, "max_length": FRAMES, "num_mel_bins": BINS}
     directory = write(tmp_path / "vit", published_names(encoder_weights()), processor=settings)
     preparation = load_audio_encoder(directory).preparation
+    assert isinstance(preparation, AudioPreparation)
     assert (preparation.mean, preparation.std, preparation.sample_rate) == (-1.5, 2.0, 32000)
 
 

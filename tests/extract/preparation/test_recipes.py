@@ -19,6 +19,7 @@ def test_audiomae_leaves_the_encoders_preparation_alone():
 def test_released_writes_sound_at_11430_hz_without_normalisation(given, rate):
     released = recipe("released", given)
     audio = ClipPreparation.of(released, VisualPreparation(), AudioPreparation()).audio
+    assert isinstance(audio, AudioPreparation)
     assert (audio.sample_rate, audio.normalise, audio.bins, audio.frames) == (11_430, False, 128, 1024)
     assert (audio.window, audio.hop) == (285, 114)  # 285.75 and 114.3, as Kaldi cuts them
     assert (released.jpeg_rate, released.channels) == (rate, "first")

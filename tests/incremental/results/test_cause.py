@@ -50,7 +50,9 @@ def test_every_fact_is_told_in_its_own_words(name: str):
     assert other_facts(content(), content({}, {name: {"own.py": "2"} if name == "plugins" else "b"})) == FACTS[name][1]
 
 
-@pytest.mark.parametrize(("entry", "name", "title"), [("provenance", "labels_sha256", "labels"), ("run", "seed", "seed")])
+@pytest.mark.parametrize(
+    ("entry", "name", "title"), [("provenance", "labels_sha256", "labels"), ("run", "seed", "seed")]
+)
 def test_what_an_older_version_did_not_record_counts_as_in_a_tables_rows(entry: str, name: str, title: str):
     """As another cause, but for a run that is resumed: from then on it is recorded."""
     older = content()

@@ -159,5 +159,5 @@ def test_data_of_a_list_that_has_changed_are_refused(tmp_path: Path):
 
 def test_methods_and_settings_share_data(made: Made, tmp_path: Path):
     data = configured(made).load()
-    for method, given in (("fine-tuning", {"epochs": 1}), ("ss-il", {"learning_rate": 0.1}), ("lwf", {"seed": 3})):
-        assert run(configured(made, method, **given), tmp_path / method, data=data)[0]["method"] == method
+    for method, chosen in (("fine-tuning", {"epochs": 1}), ("ss-il", {"learning_rate": 0.1}), ("lwf", {"seed": 3})):
+        assert run(configured(made, method, **chosen), tmp_path / method, data=data)[0]["method"] == method
