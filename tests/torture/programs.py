@@ -31,7 +31,6 @@ COMMANDS = {
 }
 """What a user types -> where it is; and fuzzing, which wants a process of its own too."""
 IMPORTED_BEFOREHAND = (
-    "avcil.tests.torture.programs",
     "avcil.extract.run",
     "avcil.extract.inspect",
     "avcil.extract.released.importing",
@@ -46,6 +45,9 @@ IMPORTED_BEFOREHAND = (
     "transformers.models.videomae.modeling_videomae",
     "transformers.models.vit.modeling_vit",
     "hypothesis.strategies",
+    # What the program that starts commands is made of: multiprocessing imports it in every process anew.
+    "avcil.tests.torture.parts",
+    "pytest",
 )
 LONGEST = 180.0
 """Seconds after which a command counts as hanging."""
