@@ -1,11 +1,8 @@
 """Damaged folders of runs: an unfinished one is refused in one line or resumed to the same bits."""
 
-import io
 import json
 import os
 import shutil
-import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +10,10 @@ from random import Random
 from typing import Any
 
 import torch
-from avcil.incremental.runs.state_file import MAGIC
 
 from .outcome import Outcome, tally
-from .workspace import Workspace, flip, other_results
+from .workspace import METHOD, Workspace, flip, other_results, saved_in
 
-METHOD = "av-cil"
 DEEP = 200_000
 Do = Callable[[Path, Random], object]
 
@@ -35,7 +30,8 @@ class Runs:
 
 def damaged_runs(workspace: Workspace, amount: Runs) -> Iterator[Outcome]:
     """The part."""
-    half = unfinished(workspace)
+    workspace.undisturbed(METHOD)  # made before two threads ask for it
+    half = workspace.unfinished
     results = workspace.side_by_side(
         lambda turn: resumed(workspace, half, lambda out, draw: flip(out / "state.pt", draw), turn), range(amount.flips)
     )
@@ -47,28 +43,6 @@ def damaged_runs(workspace: Workspace, amount: Runs) -> Iterator[Outcome]:
     chosen = list(FINISHED.items())[: amount.other]
     results = workspace.side_by_side(lambda kind: shown(workspace, *kind), chosen)
     yield tally("a finished run's files: damage", results, f"{len(chosen)} kinds; show and table say so in one line")
-
-
-def unfinished(workspace: Workspace) -> Path:
-    """A run that was stopped in its second task."""
-    workspace.undisturbed(METHOD)
-    for _ in range(20):
-        out = workspace.fresh("half") / "out"
-        program = workspace.start(workspace.training(METHOD, out))
-        while not (out / WEIGHTS).exists() and program.alive:
-            time.sleep(0.001)
-        program.send(signal.SIGINT)
-        program.wait()
-        if (out / "state.pt").exists() and saved_in(out)["task"] == 2:
-            return out
-    raise RuntimeError("no run could be stopped in its second task")
-
-
-def saved_in(out: Path) -> dict[str, Any]:
-    """The progress in a run's state, by the names of its fields."""
-    content = (out / "state.pt").read_bytes()[: -len(MAGIC) - 32]
-    progress: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)["progress"]
-    return progress
 
 
 def resumed(workspace: Workspace, half: Path, do: Do, turn: object) -> tuple[int, list[str]]:

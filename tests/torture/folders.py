@@ -12,7 +12,7 @@ from .damages import shards_in
 from .lists import some
 from .outcome import Outcome, tally
 from .programs import Ended
-from .workspace import Workspace, tree_of
+from .workspace import METHOD, Workspace, tree_of
 
 CACHE_FILES = (
     *("cache.json", "missing.csv", "quarantine.json", "choices.csv", "shards.list", ".lock"),
@@ -32,6 +32,7 @@ MARKUP = ("[/red]", "[bold]x[/bold]", "[link=file:///etc/passwd]x", ":smile:", "
 
 def folders(workspace: Workspace, share: float) -> Iterator[Outcome]:
     """The part; of every kind a `share` drawn at random."""
+    workspace.unfinished  # noqa: B018 - made before two threads ask for it
     for what, names, where in LINKS:
         chosen = some(workspace, what, dict.fromkeys(names), share)
         results = workspace.side_by_side(partial(where, workspace), chosen)
@@ -82,16 +83,11 @@ def _in_a_cache(workspace: Workspace, name: str) -> tuple[int, list[str]]:
 
 def _in_a_run(workspace: Workspace, name: str) -> tuple[int, list[str]]:
     folder = workspace.fresh("planted")
-    words = workspace.training("av-cil", folder / "out")
-    program = workspace.start(words)
-    program.ended_within(0.3)
-    program.kill()
-    if (folder / "out" / "metrics.json").exists():
-        return 0, []
+    shutil.copytree(workspace.unfinished, folder / "out")
     whole = name in RUN_FOLDERS
     victim = _victim(folder, name, whole_folder=whole)
     before = tree_of(victim) if whole else "mine"
-    return 1, _unhurt(folder, name, before, workspace.run(words))
+    return 1, _unhurt(folder, name, before, workspace.run(workspace.training(METHOD, folder / "out")))
 
 
 def _in_an_export(workspace: Workspace, name: str) -> tuple[int, list[str]]:
@@ -137,23 +133,15 @@ def own_files(workspace: Workspace) -> Outcome:
 
 
 def own_folder(workspace: Workspace) -> Outcome:
-    """The user's files in a run's folder stay; a folder of other things is no run's."""
+    """The user's files in the folder of an unfinished run stay when it is resumed."""
     folder = workspace.fresh("own")
-    words = workspace.training("lwf", folder / "out")
-    program = workspace.start(words)
-    program.ended_within(0.3)
-    program.kill()
-    lost = []
-    names = [
-        "notes.txt",
-        "half.part",
-        *(f"{name}/mine.safetensors" for name in RUN_FOLDERS if (folder / "out" / name).is_dir()),
-    ]
+    shutil.copytree(workspace.unfinished, folder / "out")
+    names = ["notes.txt", "half.part", *(f"{name}/mine.safetensors" for name in RUN_FOLDERS)]
     for name in names:
+        (folder / "out" / name).parent.mkdir(exist_ok=True)
         (folder / "out" / name).write_text("mine")
-    ended = workspace.run(words)
-    if ended.status and "finished" not in ended.err:
-        lost.append(f"status {ended.status}: {ended.said}")
+    ended = workspace.run(workspace.training(METHOD, folder / "out"))
+    lost = [f"status {ended.status}: {ended.said}"] if ended.status else []
     lost += [f"{name} is gone" for name in names if not _is_mine(folder / "out" / name, "mine")]
     return tally("files of one's own in a run's folder", [(len(names), lost)], "left as they are")
 

@@ -5,10 +5,12 @@ Shapes are tiny: a whole extraction or a whole run takes about a second.
 
 import functools
 import hashlib
+import io
 import json
 import os
 import random
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+from avcil.incremental.runs.state_file import MAGIC
 from avcil.tests.extract.conftest import write_clip
 from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.synthetic import Made
@@ -43,6 +47,8 @@ AUDIO_CONFIG = {
     "model_args": {"embed_dim": 32, "depth": 1, "num_heads": 2},
     "pretrained_cfg": {"input_size": [1, 64, 32]},
 }
+METHOD = "av-cil"
+"""Of the runs that are damaged."""
 LABELS = ("one", "two")
 SPLITS = ("train", "train", "train", "train", "val", "test")
 SHARD_SIZE = 4
@@ -196,6 +202,20 @@ class Workspace:
                 self.seconds[method] = expect(self.run(self.training(method, self._runs[method]))).seconds
             return self._runs[method]
 
+    @functools.cached_property
+    def unfinished(self) -> Path:
+        """A run of `METHOD` that was stopped in its second task."""
+        for _ in range(20):
+            out = self.fresh("half") / "out"
+            program = self.start(self.training(METHOD, out))
+            while not (out / "weights/task-01.safetensors").exists() and program.alive:
+                time.sleep(0.001)
+            program.send(signal.SIGINT)
+            program.wait()
+            if (out / "state.pt").exists() and saved_in(out)["task"] == 2:
+                return out
+        raise RuntimeError("no run could be stopped in its second task")
+
     def copy_of_cache(self) -> Path:
         """A copy of `cache`, to be damaged."""
         target = self.fresh("copy") / "cache"
@@ -212,6 +232,13 @@ def expect(ended: Ended, status: int = 0) -> Ended:
     if ended.status != status or ended.left:
         raise RuntimeError(f"status {ended.status}, left {ended.left}: {ended.err or ended.out}")
     return ended
+
+
+def saved_in(out: Path) -> dict[str, Any]:
+    """The progress in a run's state, by the names of its fields."""
+    content = (out / "state.pt").read_bytes()[: -len(MAGIC) - 32]
+    progress: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)["progress"]
+    return progress
 
 
 def tree_of(folder: Path) -> dict[str, str]:
