@@ -11,7 +11,6 @@ from .programs import Circumstances, Ended
 from .workspace import Workspace, other_files, other_results, tree_of
 
 NO_COMPILER = "no C compiler here that makes a library for LD_PRELOAD"
-SMALLEST_LIMIT = 1
 
 
 @dataclass(frozen=True)

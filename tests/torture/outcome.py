@@ -1,6 +1,6 @@
 """What a part of the torture yields, and the table of it all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -8,9 +8,7 @@ from rich.table import Table
 
 SHOWN = 600
 """Characters of what was lost that a line shows."""
-KNOWN: Mapping[str, Mapping[str, str]] = {}
-"""What is known not to be met, by part and line of the table, and why: the table says so. What is named here and held
-is an error, so that nothing stays here for longer than it is true."""
+NO_TIME = "no time was left"
 HEADINGS = ("Part", "What was tried", "Times", "Lost or not met", "Note")
 
 
@@ -33,33 +31,20 @@ class Row:
     part: str
     outcome: Outcome
 
-    @property
-    def known(self) -> str | None:
-        """Why this is known not to be met, if it is."""
-        return KNOWN.get(self.part, {}).get(self.outcome.what)
-
-    @property
-    def unexpected(self) -> bool:
-        """Whether something was lost of which nobody knew, or is met that was known not to be."""
-        return bool(self.outcome.tries) and bool(self.outcome.lost) != bool(self.known)
-
     def cells(self) -> tuple[str, ...]:
         """For the table."""
         outcome = self.outcome
         if not outcome.tries:
             return self.part, outcome.what, "-", "not tried here", outcome.note
-        notes = [outcome.note]
-        if self.known:
-            notes.append(f"known: {self.known}" if outcome.lost else "is met now: take it out of KNOWN")
         lost = f"{outcome.lost} NOT MET" if outcome.lost else "0"
-        return self.part, outcome.what, str(outcome.tries), lost, "; ".join(note for note in notes if note)
+        return self.part, outcome.what, str(outcome.tries), lost, outcome.note
 
 
 def table_of(rows: Sequence[Row], caption: str) -> Table:
     """For the screen."""
     table = Table(*HEADINGS, box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
     for row in rows:
-        table.add_row(*row.cells(), style="red" if row.unexpected else None)
+        table.add_row(*row.cells(), style="red" if row.outcome.lost else None)
     return table
 
 
@@ -77,6 +62,6 @@ def tally(what: str, results: Iterable[tuple[int, Sequence[str]]], note: str = "
     tries = sum(times for times, _ in every)
     hurt = sum(bool(losses) for _, losses in every)
     if not lost:
-        return Outcome(what, tries, 0, note if tries else "no time was left")
+        return Outcome(what, tries, 0, note if tries else NO_TIME)
     shown = "; ".join(dict.fromkeys(lost))
     return Outcome(what, max(tries, hurt), hurt, shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}...")

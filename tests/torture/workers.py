@@ -17,6 +17,7 @@ from .workspace import Videos, Workspace, other_files, other_results, shards_of
 CHANGES = bad_reader.__name__
 ROUNDING = 4e-3
 """Two steps of float16 at the size of these features."""
+NO_GPU = "never tried on a GPU here: the three lines above are stand-ins"
 TIMEOUT = "4"
 """Seconds that a decoder may take for a clip here."""
 
@@ -27,7 +28,7 @@ def workers(workspace: Workspace, rounds: int, faults: Sequence[str] = bad_reade
     yield smaller_batches(workspace)
     yield no_memory(workspace)
     yield no_memory_in_training(workspace)
-    yield Outcome("memory of a real GPU", 0, note="no GPU here: the three lines above are stand-ins")
+    yield Outcome("memory of a real GPU", 0, note=NO_GPU)
 
 
 def faulty(workspace: Workspace, rounds: int, faults: Sequence[str]) -> Videos:
@@ -53,7 +54,7 @@ def bad_workers(workspace: Workspace, rounds: int, faults: Sequence[str]) -> Ite
     environment = {bad_reader.NOTES: str(notes)}
     refusing = Circumstances({**environment, bad_reader.REFUSE_ALL: "1"}, change=f"{CHANGES}:read_badly")
     workspace.run(videos.words(places[0]), refusing)
-    words = videos.words(places[1], "--clip-timeout", TIMEOUT, *memory_option())
+    words = videos.words(places[1], "--clip-timeout", TIMEOUT, "--clip-memory", "1")
     ended = workspace.run(words, Circumstances(environment, change=f"{CHANGES}:read_badly"))
     wrong = [f"status {ended.status}: {ended.said}"] if ended.status else []
     wrong += [f"another {name}" for name in differing_shards(places[0], places[1])]
@@ -69,14 +70,6 @@ def bad_workers(workspace: Workspace, rounds: int, faults: Sequence[str]) -> Ite
         lost += [path.read_text() for path in sorted(notes.glob(f"{name}-*"))]
         said = "; ".join(dict.fromkeys(quarantined[clip]["words"] for clip in clips if clip in quarantined))
         yield tally(f"a decoder that does this: {name}", [(rounds, lost)], said[:120])
-
-
-def memory_option() -> list[str]:
-    """The option that bounds a decoding process's memory, where there is one."""
-    from avcil.extract.config import ExtractionConfig
-
-    names = {field.name for field in dataclasses.fields(ExtractionConfig)}
-    return ["--clip-memory", "1"] if "clip_memory" in names else []
 
 
 def differing_shards(one: Path, other: Path) -> list[str]:
