@@ -12,7 +12,7 @@ from .programs import LONGEST
 from .workspace import Workspace
 
 CLASSES = 1000
-BASE, A_ROW = 700e6, 1_600
+BASE, A_ROW = 700e6, 800
 """Bytes of memory that a command may take: with its libraries, and for every row of a list."""
 PROGRAM = """
 import re, sys
@@ -31,17 +31,17 @@ def large(workspace: Workspace, rows: int, commands: int = 4) -> Iterator[Outcom
     """The part: a list of so many rows, given to the first of these commands."""
     folder = workspace.fresh("large")
     write(folder / "clips.csv", rows, workspace.videos.clips)
-    given = ("--manifest", str(folder / "clips.csv"))
+    given = ("--manifest", str(folder / "clips.csv"))  # after the small list, which it replaces
+    training = workspace.videos.training(workspace.cache, folder / "out")
     every = (
         ("checked", "avcil.manifests.__main__", ("check", str(folder / "clips.csv"))),
         ("compared with a cache", "avcil.extract.cli", ("status", "--cache", str(workspace.cache), *given)),
-        ("trained on", "avcil.incremental.cli", tuple(workspace.videos.training(workspace.cache, folder / "out")[1:])),
-        ("extracted", "avcil.extract.cli", tuple(workspace.videos.words(folder / "cache")[1:])),
+        ("trained on", "avcil.incremental.cli", (*training[1:], *given)),
+        ("extracted", "avcil.extract.cli", (*workspace.videos.words(folder / "cache")[1:], *given)),
     )
-    for what, module, words in every[:commands]:
-        if "--manifest" in words and words[-2] != "--manifest":
-            words = (*words, *given)
-        yield measured(folder, f"a list of {rows:,} rows {what}", module, words, rows)
+    yield from workspace.side_by_side(
+        lambda command: measured(folder, f"a list of {rows:,} rows {command[0]}", *command[1:], rows), every[:commands]
+    )
 
 
 def write(path: Path, rows: int, held: tuple[str, ...]) -> None:

@@ -22,7 +22,8 @@ from .videos import Amount, videos
 from .workers import workers
 from .workspace import Workspace
 
-ROWS = 1_000_000
+ROWS = 10_000_000
+"""Of the large list. Two commands read it at once, each with some 7 GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Part:
 def whole(rows: int = ROWS) -> tuple[Part, ...]:
     """All of it; `rows` are those of the large list."""
     return (
-        Part("kills", lambda workspace: kills(workspace, Kills(extraction=100, training=60, signals=20)), 6),
+        Part("kills", lambda workspace: kills(workspace, Kills(extraction=50, training=30, signals=10)), 5),
         Part("disks", lambda workspace: disks(workspace, Disks(full=100, limits=20, failing=40, together=10)), 8),
         Part("workers", lambda workspace: workers(workspace, 3), 3),
         Part("damaged caches", lambda workspace: damage(workspace, 3), 5),
@@ -48,7 +49,7 @@ def whole(rows: int = ROWS) -> tuple[Part, ...]:
         Part("options", lambda workspace: options(workspace, 1), 1),
         Part("folders", lambda workspace: folders(workspace, 1), 2),
         Part("strange files", lambda workspace: strange_files(workspace, 1), 2),
-        Part("large", lambda workspace: large(workspace, rows), 2),
+        Part("large", lambda workspace: large(workspace, rows), 4),
         Part("fuzz", lambda workspace: fuzz(workspace, 3000), 4),
     )
 
