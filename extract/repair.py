@@ -91,6 +91,7 @@ def _setup(cache: Path, given: Mapping[str, Any], notes: Mapping[str, Any], word
     """Everything for making clips again, by the choices that the cache notes and those given now."""
     noted = recalled(notes, ExtractionConfig) or {}
     said = {name: value for name, value in given.items() if value is not None and name != "features"}
+    _refuse_unsaid_code(cache, noted, said)
     if said.keys() & {"dataset", "manifest"}:
         noted = {name: value for name, value in noted.items() if name not in ("dataset", "manifest", "classes")}
     try:
@@ -99,6 +100,16 @@ def _setup(cache: Path, given: Mapping[str, Any], notes: Mapping[str, Any], word
     except InputError as error:
         raise InputError(f"{words}: give the options of the run that made it ({error})") from None
     return assemble(config, lambda line: console.print(Text(shown(line)), soft_wrap=True))
+
+
+def _refuse_unsaid_code(cache: Path, noted: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """A cache is data, whoever made it: it may say which file has its encoders, but not that it be run."""
+    if noted.get("plugin") and not said.get("plugin"):
+        options = " ".join(f"--plugin {shlex.quote(str(path))}" for path in noted["plugin"])
+        raise InputError(
+            f"{cache} notes that its encoders are Python code, which is not run on a cache's word: "
+            f"look at it, and if you trust it, give {options}"
+        )
 
 
 def _refuse_another(setup: Setup, fingerprint: Fingerprint) -> None:

@@ -9,6 +9,7 @@ import pytest
 from avcil.cache import CacheWriter, FeatureCache, Fingerprint, read_quarantine, verify
 from avcil.cache.shard_list import read_list, write_list
 from avcil.errors import InputError
+from avcil.extract import examples
 
 from .test_cli import cache, choices, files, invoke, place  # noqa: F401 - fixtures
 
@@ -208,3 +209,25 @@ def test_a_foreign_shard_is_set_aside_and_everybody_says_the_same_of_it(place, c
     assert "nothing to do" in invoke("run", *choices(place, cache=copy)).stdout
     assert (copy / "set-aside/theirs.h5").read_bytes() == theirs.read_bytes()
     assert verify(copy).ok
+
+
+@pytest.mark.slow
+def test_code_that_a_cache_names_is_run_only_where_the_user_gives_it(place, tmp_path):  # noqa: F811
+    plugin = tmp_path / "my sound.py"
+    ran = tmp_path / "ran"
+    example = (Path(examples.__file__).parent / "sound_encoder.py").read_text()
+    plugin.write_text(f"{example}\nimport pathlib\npathlib.Path({str(ran)!r}).touch()\n")
+    directory = tmp_path / "cache"
+    given = ("--plugin", str(plugin))
+    invoke("run", *choices(place, *given, cache=directory))
+    before = everything(directory)
+    flip(shards(directory)[0])
+    ran.unlink()
+    words = ("repair", "--cache", str(directory))
+    result = invoke(*words, status=2)
+    assert f"error: {directory} notes that its encoders are Python code" in result.stderr
+    assert result.stderr.endswith(f"give --plugin '{plugin}'\n")
+    assert not ran.exists()
+    invoke(*words, *given)
+    assert ran.exists()
+    assert everything(directory) == before
