@@ -29,7 +29,10 @@ from ...manifests.tables import read_rows
 
 ID_COLUMNS = ("video_id", "id", "clip", "clip_id")
 PICKLED = "holds Python objects, which are never unpickled: save it as an array of numbers"
-DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError)
+DAMAGED = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, pickle.UnpicklingError),
+)
 
 
 @dataclass(frozen=True)
@@ -157,10 +160,17 @@ def _pickle(path: Path) -> tuple[Sequence[str], Callable[[str], Any]]:
 
 
 def _hdf5(path: Path) -> tuple[Sequence[str], Callable[[str], Any]]:
-    opened = h5py.File(path, "r")
+    opened = h5py.File(path, "r", locking=False)
     names: list[str] = []
     opened.visititems(lambda name, what: names.append(name) if isinstance(what, h5py.Dataset) else None)
-    return names, lambda clip: opened[clip][()]
+
+    def read(clip: str) -> Any:
+        found = opened[clip]
+        if found.external or found.is_virtual:
+            raise InputError(f"{path}: the data of clip '{clip}' lie in another file, which is not read")
+        return found[()]
+
+    return names, read
 
 
 def _guarded(path: Path, read: Callable[[str], Any]) -> Callable[[str], Tensor]:

@@ -216,6 +216,31 @@ def test_damaged_files_and_wrong_ids_are_one_line(listed, tmp_path):
         bring_in(listed, visual=rows)
 
 
+@pytest.mark.parametrize("kind", ["external storage", "virtual", "links", "petabytes"])
+def test_hdf5_that_leads_elsewhere_or_promises_too_much_is_one_line(listed, tmp_path, kind):
+    path, secret = write(tmp_path, ".h5", AUDIO), tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["x"] = np.ones(5, np.float32)
+    (tmp_path / "secret.raw").write_bytes(np.ones(5, np.float32).tobytes())
+    with h5py.File(path, "r+") as file:
+        del file["a"]
+        if kind == "external storage":
+            file.create_dataset("a", (5,), "f4", external=[(str(tmp_path / "secret.raw"), 0, 20)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((5,), "f4")
+            layout[:] = h5py.VirtualSource(str(secret), "x", (5,))
+            file.create_virtual_dataset("a", layout)
+        elif kind == "links":
+            file["a"] = h5py.ExternalLink(str(secret), "x")
+        else:
+            file.create_dataset("a", (10**12, 10**4), "f4", chunks=(1024, 1024))
+    words = {"links": "'a'", "petabytes": "clip 'a' cannot be read"}.get(kind, "clip 'a' lie in another file")
+    with pytest.raises(InputError, match=words) as refused:
+        bring_in(listed, audio=path)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_the_command_resumes_and_refuses_other_features(listed, tmp_path):
     visual = write(tmp_path, ".pt", VISUAL)
     words = ["import", "--manifest", listed, "--visual", visual, "--name", "mine", "--cache", tmp_path / "cache"]
