@@ -1,5 +1,6 @@
 """`python -m avcil.tests.torture`: try to break avcil, and print what was tried, how often, and what was lost."""
 
+import os
 import random
 import sys
 import tempfile
@@ -29,6 +30,7 @@ def main(seed: int | None, minutes: float, only: tuple[str, ...], short: bool, r
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     chosen = [part for part in (parts.short() if short else parts.whole(rows)) if not only or part.name in only]
     click.echo(f"seed {seed}", err=True)
+    os.environ.setdefault("SVT_LOG", "1")  # one of the encoders of videos would tell of its settings among the lines
     since = time.monotonic()
     found: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="avcil-torture-", ignore_cleanup_errors=True) as root:
