@@ -73,6 +73,7 @@ run: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/cache_reading.py
+	$(BIN)/python benchmarks/first_reading.py
 	$(BIN)/python benchmarks/decoders.py
 	$(BIN)/python benchmarks/extraction.py
 	$(BIN)/python benchmarks/attention.py

@@ -16,14 +16,14 @@ def cache_of_three(folder: Path) -> FeatureCache:
     return FeatureCache(folder)
 
 
-def test_each_clip_counts_once_and_only_while_it_is_entered(tmp_path: Path):
+def test_each_first_reading_counts_once_and_only_while_it_is_entered(tmp_path: Path):
     cache = cache_of_three(tmp_path / "cache")
     cache.read(["c"])
     with spent_on_checks() as spent:
         cache.read(["a", "b"])
         cache.read(["b", "a", "c"])
     FeatureCache(tmp_path / "cache").read(["a"])
-    assert spent.clips == 2
+    assert spent.checks == 2
     assert spent.seconds > 0
 
 
