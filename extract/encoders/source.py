@@ -3,18 +3,21 @@
 import contextlib
 import functools
 import logging
+import queue
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+from huggingface_hub import constants, get_session
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import logging as hub_logging
 
 from ... import files
-from ...errors import InputError
+from ...errors import InputError, say
 
 WEIGHT_NAMES = (
     "model.safetensors",
@@ -23,6 +26,8 @@ WEIGHT_NAMES = (
     "pytorch_model.bin.index.json",
 )
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+HUB_SECONDS = 6.0
+"""For the Hub to give any answer before it counts as out of reach."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -143,21 +148,58 @@ def _hub_file(repository: str, name: str, fetch: bool) -> Path | None:
     if cached is not None or not fetch:  # not None: the Hub has said before that there is no such file
         return None
     try:
+        if not constants.HF_HUB_OFFLINE:
+            _announce(repository)
+            if not _hub_answers(constants.ENDPOINT):
+                raise _unreachable(repository)
         with _without_retry_messages():
             return Path(huggingface_hub.hf_hub_download(repository, name))
     except RepositoryNotFoundError as error:
         raise InputError(f"the Hub has no model '{repository}' that you may read") from error
     except LocalEntryNotFoundError as error:
-        folder = repository.split("/")[1]
-        raise InputError(
-            f"'{repository}' is not on this machine and the Hub cannot be reached: where there is network, "
-            f"run 'hf download {repository} --local-dir {folder}', copy that folder here and name it instead"
-        ) from error
+        raise _unreachable(repository) from error
     except EntryNotFoundError:
         return None
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"'{repository}' cannot be fetched from the Hub: {reason}") from error
+
+
+@functools.cache
+def _announce(repository: str) -> None:
+    """One line, once, before anything that may take long."""
+    say(f"asking the Hub for '{repository}'", err=True)
+
+
+@functools.cache
+def _hub_answers(endpoint: str) -> bool:
+    """Whether the Hub answers at all, within `HUB_SECONDS`: its client tries five times, ever more slowly.
+
+    In a thread, since looking up a name may take as long as the system likes.
+    """
+    answers = queue.SimpleQueue[bool]()
+
+    def ask() -> None:
+        try:
+            get_session().head(endpoint, timeout=HUB_SECONDS)
+        except Exception:  # noqa: BLE001 - the client's versions raise what their HTTP libraries do
+            answers.put(False)
+        else:
+            answers.put(True)
+
+    threading.Thread(target=ask, name="asking the Hub", daemon=True).start()
+    try:
+        return answers.get(timeout=HUB_SECONDS)
+    except queue.Empty:
+        return False
+
+
+def _unreachable(repository: str) -> InputError:
+    folder = repository.split("/")[1]
+    return InputError(
+        f"'{repository}' is not on this machine and the Hub cannot be reached: where there is network, "
+        f"run 'hf download {repository} --local-dir {folder}', copy that folder here and name it instead"
+    )
 
 
 @contextlib.contextmanager

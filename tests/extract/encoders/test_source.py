@@ -2,10 +2,12 @@
 
 import json
 import logging
+import threading
 
 import huggingface_hub
 import pytest
 from avcil.errors import InputError
+from avcil.extract.encoders import source
 from avcil.extract.encoders.source import find_source
 from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -131,3 +133,26 @@ def test_the_hubs_own_complaints_stay_quiet(hub_cache, monkeypatch):
     assert said == []
     logger.warning("Heard.")
     assert said == ["Heard."]  # only that moment was quiet
+
+
+@pytest.mark.parametrize("answers", ["never", "with an error"])
+def test_a_hub_out_of_reach_is_told_at_once_and_not_waited_for(hub_cache, monkeypatch, capsys, answers):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(source, "HUB_SECONDS", 0.05)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_: pytest.fail("five slow attempts"))
+    for cached in (source._hub_answers, source._announce):
+        cached.cache_clear()
+    held = threading.Event()
+
+    class Session:
+        def head(self, endpoint, timeout):
+            if answers == "never":
+                held.wait(20)
+            raise ConnectionError("no route")
+
+    monkeypatch.setattr(source, "get_session", Session)
+    with pytest.raises(InputError, match="the Hub cannot be reached"):
+        _ = find("another/model").config
+    held.set()
+    assert capsys.readouterr().err == "asking the Hub for 'another/model'\n"
+    source._hub_answers.cache_clear()
