@@ -1,6 +1,7 @@
 """A transformers configuration: built from what a source says, and reduced to the facts that matter."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -31,14 +32,31 @@ MOST_TOKENS = 2**16
 LARGEST_COUNT = 2**31
 
 
-def build_config(config_class: type[Any], source: Source) -> Any:
-    """`config_class` from the source's config.json; InputError where that is no valid configuration."""
+def build_config(
+    config_class: type[Any],
+    source: Source,
+    *,
+    part: str | None = None,
+    sizes: Callable[[Any], Any] = lambda config: config,
+) -> Any:
+    """`config_class` from the source's config.json; InputError where that is no valid configuration.
+
+    Args:
+        config_class: of transformers.
+        source: whose config.json is read.
+        part: the table in it that is meant, where there is one: a model of two halves has one for each.
+        sizes: gives the configuration in the terms that `check_sizes` knows.
+    """
     try:
-        config = config_class.from_dict(dict(source.config or {}))
-    except (StrictDataclassError, TypeError, ValueError, AttributeError) as error:
+        content = dict(source.config or {})
+        if part is not None and part in content:
+            content = dict(content[part])
+        config = config_class.from_dict(content)
+        described = sizes(config)
+    except (StrictDataclassError, TypeError, ValueError, AttributeError, LookupError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source.name}: config.json is no {config_class.__name__} ({reason})") from error
-    check_sizes(config, source)
+    check_sizes(described, source)
     return config
 
 

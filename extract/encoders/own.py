@@ -189,7 +189,7 @@ def ready(found: Found, modality: Literal["visual", "audio"], source: str | None
     identity = {
         "encoder": kind.name,
         "plugin_sha256": found.sha256,
-        "processor": dataclasses.asdict(preparation),
+        "processor": preparation.facts(),
         "precision": settings.precision,
         "weights_sha256": weights,
         **({"random_weights": True} if kind.random_weights else {}),

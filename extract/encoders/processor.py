@@ -21,6 +21,13 @@ def visual_preparation(settings: Mapping[str, Any], *, frames: int, image_size: 
 
     Raises InputError for what cannot be done to a frame.
     """
+    sides = settings.get("size")
+    squeezed = False
+    if isinstance(sides, dict) and not settings.get("do_center_crop") and settings.get("crop_size") is None:
+        squeezed = sides.get("height") is not None and sides.get("height") == sides.get("width")
+        if squeezed:  # as ViT's and SigLIP's processors do: no crop
+            edge = sides["height"]
+            settings = {**settings, "size": {"shortest_edge": edge}, "crop_size": edge, "do_center_crop": True}
     for step in ("do_resize", "do_center_crop"):
         if settings.get(step, True) is not True:
             raise InputError(f"{source}: preprocessor setting '{step}' must be true: clips have frames of any size")
@@ -45,14 +52,18 @@ def visual_preparation(settings: Mapping[str, Any], *, frames: int, image_size: 
         raise InputError(f"{source}: preprocessor setting 'resample' is {resample!r}, not one of {list(RESAMPLE)}")
     rescale = _number(settings, "rescale_factor", 1 / 255, source) if settings.get("do_rescale", True) else 1.0
     normalise = settings.get("do_normalize", True)
+    mean = _three(settings, "image_mean", source) if normalise else (0.0, 0.0, 0.0)
+    if settings.get("offset") and settings.get("do_rescale", True):  # ViViT's subtracts 1 from what it has rescaled
+        mean = (mean[0] + 1, mean[1] + 1, mean[2] + 1)
     return VisualPreparation(
         frames=frames,
         shortest_edge=edge,
         crop=crop,
         resample=RESAMPLE[resample],
         rescale=rescale,
-        mean=_three(settings, "image_mean", source) if normalise else (0.0, 0.0, 0.0),
+        mean=mean,
         std=_three(settings, "image_std", source, positive=True) if normalise else (1.0, 1.0, 1.0),
+        keep_aspect=not squeezed,
     )
 
 

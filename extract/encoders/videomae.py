@@ -3,7 +3,6 @@
 Shapes: B clips, T frames, H x W pixels, L time slices, S tokens, D channels.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +114,7 @@ def load(source: Source, settings: Settings) -> VideoMAE:
             "architecture": facts(
                 config, "num_frames", "tubelet_size", "num_channels", "use_mean_pooling", "qv_bias|qkv_bias"
             ),
-            "processor": dataclasses.asdict(preparation),
+            "processor": preparation.facts(),
             "precision": settings.precision,
             **weight_facts(tensors, settings.random_weights, config.initializer_range),
         },

@@ -116,7 +116,7 @@ def pretrained(model_class: type[M], config: Any, tensors: Mapping[str, Tensor],
             config=config,
             state_dict=dict(tensors),
             dtype=torch.float32,
-            attn_implementation="sdpa",
+            attn_implementation=attention_of(model_class),
             ignore_mismatched_sizes=True,  # told below, by name, instead of by an exception without names
             output_loading_info=True,
             **options,
@@ -136,6 +136,11 @@ def pretrained(model_class: type[M], config: Any, tensors: Mapping[str, Tensor],
             "it; install a version that pyproject.toml allows"
         )
     return model  # type: ignore[no-any-return]
+
+
+def attention_of(model_class: type[Any]) -> str:
+    """How a model of transformers is to compute attention: by PyTorch's own function, where it can."""
+    return "sdpa" if getattr(model_class, "_supports_sdpa", False) else "eager"
 
 
 def complain(source: str, *, missing: Iterable[str], left_over: Iterable[str]) -> None:

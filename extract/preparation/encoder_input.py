@@ -6,11 +6,12 @@ functions (which import neither torch nor a model) when the first clip's audio i
 Shapes: T frames, H height, W width, N audio samples, F time frames of the fbank, M mel bins.
 """
 
+import dataclasses
 import functools
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,18 @@ class VisualPreparation:
     """Subtracted from each rescaled colour channel, on the encoder's device."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     """Then divided by, on the encoder's device."""
+    keep_aspect: bool = True
+    """False: both sides become `shortest_edge` pixels, whatever the frame's shape (ViT, SigLIP)."""
+
+    def facts(self) -> dict[str, Any]:
+        """All settings as plain values, for a cache's fingerprint.
+
+        `keep_aspect` only where it is False, so that caches of versions that did not have it keep their fingerprint.
+        """
+        found = dataclasses.asdict(self)
+        if self.keep_aspect:
+            del found["keep_aspect"]
+        return found
 
     def __post_init__(self) -> None:
         if self.resample not in RESAMPLING:
@@ -114,6 +127,10 @@ class WaveformPreparation:
     """How shorter sound is brought to that length: by zeros behind it; or whole repetitions of it, then zeros (CLAP's
     `repeatpad`)."""
 
+    def facts(self) -> dict[str, Any]:
+        """All settings as plain values, for a cache's fingerprint."""
+        return dataclasses.asdict(self)
+
     def __post_init__(self) -> None:
         if not isinstance(self.sample_rate, int) or not 1000 <= self.sample_rate <= 384_000:
             raise InputError(f"a sample rate must be a whole number of 1000 to 384000 Hz, not {self.sample_rate!r}")
@@ -158,6 +175,8 @@ def prepare_frame(frame: npt.NDArray[np.uint8], preparation: VisualPreparation) 
     edge, crop = preparation.shortest_edge, preparation.crop
     longer = int(edge * max(height, width) / min(height, width))
     new_height, new_width = (edge, longer) if height <= width else (longer, edge)
+    if not preparation.keep_aspect:
+        new_height = new_width = edge
     image = Image.fromarray(frame).resize((new_width, new_height), RESAMPLING[preparation.resample])
     top, left = (new_height - crop) // 2, (new_width - crop) // 2
     image = image.crop((left, top, left + crop, top + crop))

@@ -13,6 +13,10 @@ def test_every_family_of_the_package_is_found():
     found = {(family.modality, family.name) for family in encoders.families()}
     assert found == {
         ("visual", "videomae"),
+        ("visual", "vivit"),
+        ("visual", "timesformer"),
+        ("visual", "image-transformer"),
+        ("audio", "clap"),
         ("audio", "audiomae"),
         ("audio", "audio-spectrogram-transformer"),
         ("audio", "vit-spectrogram"),
