@@ -7,7 +7,7 @@ import pytest
 from avcil.extract.decoding.decode import read_clip
 from avcil.extract.decoding.faults import ClipError
 from avcil.extract.decoding.sound import read_sound
-from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation, prepare_audio
+from avcil.extract.preparation.encoder_input import AudioPreparation, VisualPreparation, prepare_sound
 from avcil.extract.preparation.recipes import ClipPreparation, recipe
 
 from ..conftest import SIDE, number_of
@@ -23,8 +23,7 @@ def test_pixels_and_fbank_of_a_clip(clip):
     path = clip(frames=31)
     got = read_clip(path, PLAN, "pyav")
     assert [number_of(frame) for frame in got.pixels] == [0, 10, 20, 30]
-    assert isinstance(PLAN.audio, AudioPreparation)
-    expected = prepare_audio(read_sound(path, PLAN.recipe, PLAN.audio), PLAN.audio)
+    expected = prepare_sound(read_sound(path, PLAN.recipe, PLAN.audio), PLAN.audio)
     np.testing.assert_array_equal(got.fbank, expected)
     assert got.fbank.shape == (100, 16)
 

@@ -1,6 +1,7 @@
 """CLAP's audio tower, from tiny checkpoints as transformers writes them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,16 +11,23 @@ from avcil.extract.encoders import load_audio_encoder
 from avcil.extract.preparation.encoder_input import prepare_sound
 from transformers import ClapAudioConfig, ClapAudioModel, ClapConfig, ClapFeatureExtractor, ClapModel
 
-AUDIO = {
+AUDIO: dict[str, Any] = {
     "hidden_size": 32, "depths": [1, 1], "num_attention_heads": [2, 2], "num_hidden_layers": 2,
     "patch_embeds_hidden_size": 16, "spec_size": 64, "num_mel_bins": 16, "window_size": 4, "patch_stride": [4, 4],
 }  # fmt: skip
-TEXT = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 99}
+TEXT: dict[str, Any] = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "vocab_size": 99,
+}
 
 
 def saved(folder, truncation="rand_trunc", *, alone=False, fused=False):
     torch.manual_seed(2)
-    audio = {**AUDIO, "enable_fusion": fused, **({"fusion_type": "aff_2d"} if fused else {})}
+    audio: dict[str, Any] = {**AUDIO, "enable_fusion": fused, **({"fusion_type": "aff_2d"} if fused else {})}
+    model: Any
     if alone:
         model = ClapAudioModel(ClapAudioConfig(**audio))
     else:
@@ -40,7 +48,7 @@ def saved(folder, truncation="rand_trunc", *, alone=False, fused=False):
 @pytest.mark.parametrize("seconds", [0.7, 2.0])
 def test_the_image_is_the_extractors(tmp_path, truncation, seconds):
     folder, _, extractor = saved(tmp_path / "clap", truncation)
-    encoder = load_audio_encoder(folder)
+    encoder: Any = load_audio_encoder(folder)
     sound = np.random.default_rng(0).standard_normal(int(8000 * seconds)).astype(np.float32) * 0.2
     expected = extractor(sound, sampling_rate=8000, return_tensors="pt")["input_features"][0, 0]
     waveform = torch.from_numpy(prepare_sound(sound, encoder.preparation))
@@ -50,7 +58,7 @@ def test_the_image_is_the_extractors(tmp_path, truncation, seconds):
 @pytest.mark.parametrize(("alone", "fused"), [(False, False), (True, False), (False, True)])
 def test_the_feature_is_the_towers_pooled_output(tmp_path, alone, fused):
     folder, model, _ = saved(tmp_path / "clap", alone=alone, fused=fused)
-    encoder = load_audio_encoder(folder)
+    encoder: Any = load_audio_encoder(folder)
     waveform = torch.randn(2, 16_000, generator=torch.Generator().manual_seed(1))
     image = encoder.image(waveform)[:, None].expand(-1, 4 if fused else 1, -1, -1)
     tower = model if alone else model.audio_model

@@ -4,6 +4,7 @@ import hashlib
 import json
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,14 +48,8 @@ def clip_checkpoint(folder):
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     torch.manual_seed(0)
-    config = CLIPVisionConfig(
-        image_size=224,
-        patch_size=56,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-    )
+    sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    config = CLIPVisionConfig(image_size=224, patch_size=56, num_attention_heads=2, **sizes)
     CLIPVisionModel(config).save_pretrained(folder)
     return folder
 

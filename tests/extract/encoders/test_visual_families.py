@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from avcil.extract.encoders import load_visual_encoder
 from avcil.extract.preparation.encoder_input import prepare_frames
 from PIL import Image
 
-SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+SIZES: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 SIDE = 32
 FRAMES = np.random.default_rng(0).integers(0, 256, (8, 45, 70, 3), dtype=np.uint8)
 
@@ -28,13 +29,13 @@ CROPPED = image_processor(size={"shortest_edge": SIDE}, crop_size={"height": SID
 SQUEEZED = image_processor(size={"height": SIDE, "width": SIDE})
 
 
-def text(**more):
+def text(**more: Any) -> Any:
     return {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, **more}
 
 
-def checkpoints():
-    t = transformers
-    small = {**SIZES, "image_size": SIDE, "patch_size": 16}
+def checkpoints() -> dict[str, Any]:
+    t: Any = transformers
+    small: dict[str, Any] = {**SIZES, "image_size": SIDE, "patch_size": 16}
     both = {"vocab_size": 99, "projection_dim": 8}
     clip = t.CLIPConfig(text_config=text(vocab_size=99), vision_config=small, projection_dim=8)
     siglip = t.SiglipConfig(text_config=text(**both), vision_config=small)
@@ -97,8 +98,8 @@ def test_an_image_model_gives_the_patch_tokens_of_each_frame(tmp_path, name):
     assert len(encoder.identity["weights_sha256"]) == 64
 
 
-def video_models():
-    t = transformers
+def video_models() -> dict[str, Any]:
+    t: Any = transformers
     return {
         "vivit": t.VivitForVideoClassification(
             t.VivitConfig(**SIZES, image_size=SIDE, num_frames=4, tubelet_size=[2, 16, 16])
@@ -127,7 +128,7 @@ def test_timesformer_without_layers_keeps_frames_in_their_slices(tmp_path):
         **{**SIZES, "num_hidden_layers": 1}, image_size=SIDE, num_frames=4, patch_size=16
     )
     model = transformers.TimesformerModel(config)
-    encoder = load_visual_encoder(saved(tmp_path / "model", model, CROPPED))
+    encoder: Any = load_visual_encoder(saved(tmp_path / "model", model, CROPPED))
     encoder.model.encoder.layer = torch.nn.ModuleList()
     pixels = torch.from_numpy(prepare_frames(FRAMES[:4], encoder.preparation))[None]
     other = pixels.clone()
