@@ -95,6 +95,8 @@ def _load(
     called, _, of = name.partition(":")
     if called in own:
         return ready(own[called], modality, of or None, settings)
+    if own and of and not Path(name).exists():
+        raise unknown("encoder of your own", called, own)
     suited = [family for family in families() if family.modality == modality]
     published = {key: config for family in suited for key, config in family.published.items()}
     source = find_source(name, published, random_weights=random_weights is not None)

@@ -138,6 +138,11 @@ def test_a_mistake_is_one_line_that_names_file_and_place(tmp_path, changes, word
     assert "mine.py" in str(caught.value)
 
 
+def test_a_misspelt_name_is_told_with_the_nearest(tmp_path):
+    with pytest.raises(InputError, match="unknown encoder of your own 'mime': did you mean 'mine'"):
+        load_audio_encoder("mime:weights", plugins=[plugin(tmp_path)])
+
+
 def test_a_mistake_leaves_no_cache(tmp_path):
     write_clip(tmp_path / "a.mp4")
     (tmp_path / "list.csv").write_text("video_id,label,split\na,x,train\n")
