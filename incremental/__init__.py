@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .learning.statistics import StatisticsMethod
     from .model.heads import HeadOutputs, Heads, Widths
     from .results.collect import FinishedRun, frame, load_runs
+    from .results.metrics import Predictions
     from .runs.call import ConfiguredRun, configure, run
     from .runs.listeners import Listener, StartedRun
 
@@ -32,6 +33,7 @@ __all__ = [
     "Listener",
     "Method",
     "NearestMeanReadout",
+    "Predictions",
     "Settings",
     "StartedRun",
     "StatisticsMethod",
@@ -57,6 +59,7 @@ _HOMES = {
     **dict.fromkeys(("ConfiguredRun", "configure", "run"), "runs.call"),
     **dict.fromkeys(("Listener", "StartedRun"), "runs.listeners"),
     **dict.fromkeys(("FinishedRun", "frame", "load_runs"), "results.collect"),
+    "Predictions": "results.metrics",
 }
 _FORMER = {"Clips": "Batch"}
 """Names that plugins written for version 0.1 may import, and what they are called now."""

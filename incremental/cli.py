@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError, OneLineGroup, say, shown
-from ..files import written_aside
+from ..files import write_json, written_aside
+from ..manifests import SPLITS, Split, by_class
 from ..options import FILE, FOLDER, options_of
 from ..wording import RANDOM_WEIGHTS
 from .config import RunConfig
+from .results.metrics import FIGURES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -160,6 +162,87 @@ def table(runs: tuple[Path, ...], markdown: bool, csv_file: Path | None) -> None
     _show_table(runs, markdown=markdown, csv_file=csv_file)
 
 
+@main.command()
+@click.argument("run_directory", metavar="RUN", type=FOLDER)
+@click.option("--manifest", type=FILE, required=True, help="Table of the clips: CSV with video_id,label,split.")
+@click.option("--cache", type=FOLDER, required=True, help="Folder of the cache with their features.")
+@click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True, help="Which clips of the table.")
+@click.option("--json", "json_file", type=FILE, help="Also write all figures to this JSON file.")
+@click.option("--csv", "csv_file", type=FILE, help="Also write every answer to this CSV file, as predictions.csv is.")
+@click.option("--device", default="auto", show_default=True, help="Where the run computes: auto, cpu, cuda:0.")
+@click.option("--plugin", "plugins", type=FILE, multiple=True, help="Python file with the run's method, if it moved.")
+def evaluate(
+    run_directory: Path,
+    manifest: Path,
+    cache: Path,
+    split: Split,
+    json_file: Path | None,
+    csv_file: Path | None,
+    device: str,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Test a finished run on other clips of the same classes, after each of its tasks.
+
+    Labels are told by name. The features have to be made as those that the run learnt from.
+    """
+    _check_folder_of("--json", json_file)
+    _check_folder_of("--csv", csv_file)
+    from .results.tables import figures_table
+    from .runs.evaluation import evaluate as ask
+    from .runs.trained import load_trained
+
+    found = ask(load_trained(run_directory, device=device, plugins=plugins), manifest, cache, split)
+    document = found.document()
+    figures = {FIGURES[name].title: value for name, value in document.items() if name in FIGURES}
+    _console().print(
+        figures_table(f"{found.run.kind.name} on {len(found.clips)} {split} clips of {manifest}, %", figures)
+    )
+    if found.missing:
+        say(f"not in the cache and left out: {len(found.missing)} clips: {by_class(found.missing)}")
+    if found.lacking():
+        tasks = ", ".join(map(str, found.lacking()))
+        say(f"no clip of the classes of task {tasks}: only the accuracy after the last task can be told")
+    if found.run.random_weights:
+        say(f"Note: {RANDOM_WEIGHTS}.")
+    if json_file is not None:
+        write_json(json_file, document)
+    if csv_file is not None:
+        found.write_answers(csv_file)
+
+
+@main.command()
+@click.argument("runs", metavar="RUN...", type=FOLDER, nargs=-1, required=True)
+@click.option("--plugin", type=FILE, required=True, help='Python file with metrics = {"name": function, ...}.')
+@click.option("--csv", "csv_file", type=FILE, help="Also write the figures to this CSV file, a line a run.")
+def rescore(runs: tuple[Path, ...], plugin: Path, csv_file: Path | None) -> None:
+    """Work out figures of your own from the predictions that finished runs have saved; nothing is learnt anew.
+
+    A function takes the answers after every task (avcil.incremental.Predictions each) and gives a number or None.
+    """
+    _check_folder_of("--csv", csv_file)
+    import csv
+
+    from .results.collect import load_runs
+    from .results.own import own_figures, rescored
+    from .results.tables import figures_table
+
+    figures = own_figures(plugin)
+    values = {run.path: rescored(run, figures, plugin) for run in load_runs(runs)}
+    for path, of_run in values.items():
+        _console().print(figures_table(str(path), of_run))
+    if csv_file is not None:
+        with written_aside(csv_file) as stream:
+            table = csv.writer(stream, lineterminator="\n")
+            table.writerow(["path", *figures])
+            table.writerows([path, *of_run.values()] for path, of_run in values.items())
+
+
+def _check_folder_of(option: str, file: Path | None) -> None:
+    """InputError where the folder is not there that a file is to be written to."""
+    if file is not None and not file.parent.is_dir():
+        raise InputError(f"{option} {file}: there is no folder {file.parent}")
+
+
 def _plain(text: object) -> "Text":
     """A cell of a table that stands as it is: rich would take its [brackets] for markup."""
     from rich.text import Text
@@ -199,8 +282,7 @@ def _show_table(paths: Sequence[Path], *, markdown: bool = False, csv_file: Path
     from .results.collect import load_runs, rows_of
     from .results.tables import as_frame, notes, results_table
 
-    if csv_file is not None and not csv_file.parent.is_dir():
-        raise InputError(f"--csv {csv_file}: there is no folder {csv_file.parent}")
+    _check_folder_of("--csv", csv_file)
     rows = rows_of(with_published_figures(load_runs(paths)))
     _console(wide=markdown).print(results_table(rows, markdown=markdown))
     for line in notes(rows):

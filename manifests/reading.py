@@ -11,7 +11,9 @@ PATH_COLUMN = "path"
 CLASS_COLUMNS = ("class_index", "label")
 
 
-def read_manifest(clips: Path, classes: Path | None = None, name: str | None = None) -> Manifest:
+def read_manifest(
+    clips: Path, classes: Path | None = None, name: str | None = None, *, trained: bool = True
+) -> Manifest:
     """Read a manifest.
 
     Args:
@@ -19,6 +21,7 @@ def read_manifest(clips: Path, classes: Path | None = None, name: str | None = N
         classes: CSV with the columns class_index,label, the class order; without it the classes come in the
             order in which the table of clips first names them.
         name: what to call the manifest; by default the file's name without its suffix.
+        trained: whether every class needs training clips, as a list does that is learnt from.
 
     Raises:
         InputError: naming file and row: a table that is missing, empty or has wrong columns; an id that is
@@ -41,7 +44,8 @@ def read_manifest(clips: Path, classes: Path | None = None, name: str | None = N
     listed = tuple(clip for _, clip in table.values())
     order = order or tuple(dict.fromkeys(clip.label for clip in listed))
     manifest = Manifest(name or clips.stem, listed, order, table=clips)
-    _refuse_classes_without_training_clips(manifest, clips, classes)
+    if trained:
+        _refuse_classes_without_training_clips(manifest, clips, classes)
     return manifest
 
 

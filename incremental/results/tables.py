@@ -1,6 +1,6 @@
 """Results as a person reads them: tables of runs, with intervals where a method was run with several seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -89,6 +89,16 @@ def run_tables(run: FinishedRun) -> list[Table]:
         cells = [f"{value:.1f}" for value in row] + [""] * (tasks - number)
         matrix.add_row(str(number), *cells, f"{seen:.1f}")
     return [figures, matrix]
+
+
+def figures_table(title: str, rows: Mapping[str, float | None]) -> Table:
+    """Figures by name, a line each, as given."""
+    table = Table(title=Text(shown(title), "table.title"), box=box.SIMPLE_HEAD)
+    table.add_column("Figure")
+    table.add_column("", justify="right")
+    for name, value in rows.items():
+        table.add_row(Text(shown(name)), "-" if value is None else f"{value:.2f}")
+    return table
 
 
 def as_frame(rows: Sequence[Row]) -> "pd.DataFrame":
