@@ -2,13 +2,15 @@
 
 import platform
 from collections.abc import Iterable
-from importlib import metadata
 
-from . import __version__
+__version__ = "0.2.0"
+"""Of this package."""
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:
     """Versions of this package, of Python and of these distributions ("scikit-learn"), or "not installed"."""
+    from importlib import metadata  # slow to import, and `import avcil` reads this file
+
     found = {"avcil": __version__, "python": platform.python_version()}
     for name in libraries:
         try:

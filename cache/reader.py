@@ -7,7 +7,7 @@ N clips asked for, L time slices, S tokens, D channels.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +73,26 @@ class FeatureCache:
                 self._row.setdefault(clip, (record.name, row))
         self.ids: tuple[str, ...] = tuple(self._row)
         """Every clip, in the order of the shards' names and of their rows."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __getitem__(self, clip: str) -> Features:
+        """One clip's features, visual (L, S, D) and audio (D,). KeyError where the cache does not hold it."""
+        if clip not in self._row:
+            raise KeyError(clip)
+        features = self.read([clip])
+        return Features(features.visual[0], features.audio[0])
+
+    def __repr__(self) -> str:
+        random = ", RANDOM weights" if self.random_weights else ""
+        return (
+            f"<{self.directory}: {len(self)} clips, visual {self.visual_shape}, audio {self.audio_shape}, "
+            f"{self.storage}{random}>"
+        )
 
     def __contains__(self, clip: object) -> bool:
         return clip in self._row

@@ -15,7 +15,6 @@ from ..manifests import SPLITS, Split, by_class
 from ..options import FILE, FOLDER, options_of
 from ..wording import RANDOM_WEIGHTS
 from .config import RunConfig
-from .results.metrics import FIGURES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -187,6 +186,7 @@ def evaluate(
     """
     _check_folder_of("--json", json_file)
     _check_folder_of("--csv", csv_file)
+    from .results.metrics import FIGURES
     from .results.tables import figures_table
     from .runs.evaluation import evaluate as ask
     from .runs.trained import load_trained

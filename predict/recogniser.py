@@ -75,9 +75,10 @@ class Recogniser:
 
     def __repr__(self) -> str:
         run = self.trained
+        random = ", learnt from features of RANDOM weights" if run.random_weights else ""
         return (
             f"<{run.kind.name} ({run.config.modality}) after task {run.task} of {len(run.tasks)}, "
-            f"{len(run.classes)} classes, from {run.finished.path}>"
+            f"{len(run.classes)} classes, from {run.finished.path}{random}>"
         )
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-INSTALLED = ("__init__.py", "errors.py", "manifests", "cache", "extract", "incremental", "demo", "predict")
+INSTALLED = ("__init__.py", "errors.py", "manifests", "cache", "extract", "incremental", "demo", "interface", "predict")
 NOT_INSTALLED = ("tests", "benchmarks", "docs", "setup.py")
 
 

@@ -124,5 +124,6 @@ def test_features_that_were_not_made_from_videos(taught: Taught, tmp_path: Path)
 
 
 def test_it_says_what_it_is(taught: Taught):
+    random = ", learnt from features of RANDOM weights"
     told = repr(load(taught.ridge, task=1))
-    assert told == f"<ridge (audio-visual) after task 1 of 4, 3 classes, from {taught.ridge}>"
+    assert told == f"<ridge (audio-visual) after task 1 of 4, 3 classes, from {taught.ridge}{random}>"
