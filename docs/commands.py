@@ -11,9 +11,23 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "commands.md"
 WIDTH = 100
 """Characters a line, whatever terminal this is run in."""
-HEAD = """# Commands
+HEAD = r"""# Commands
 
 What each command says with `--help`. Written by `python docs/commands.py`, which `make docs` runs.
+
+`avcil` has them all under one name: `avcil extract run` is `avcil-extract run`, `avcil incr` is `avcil-incr`, and
+`avcil manifests` and `avcil demo` are `python -m avcil.manifests` and `python -m avcil.demo`. `python -m avcil` is the
+same as `avcil`.
+
+Completion of commands, options and file names: put the line for your shell into its start-up file.
+
+| shell | file | line |
+|---|---|---|
+| bash | `~/.bashrc` | `eval "$(_AVCIL_COMPLETE=bash_source avcil)"` |
+| zsh | `~/.zshrc` | `eval "$(_AVCIL_COMPLETE=zsh_source avcil)"` |
+| fish | `~/.config/fish/completions/avcil.fish` | `_AVCIL_COMPLETE=fish_source avcil \| source` |
+
+For `avcil-extract` and `avcil-incr` the variables are `_AVCIL_EXTRACT_COMPLETE` and `_AVCIL_INCR_COMPLETE`.
 """
 
 

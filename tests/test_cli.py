@@ -1,5 +1,6 @@
 """The one command `avcil`."""
 
+import os
 import subprocess
 import sys
 
@@ -44,3 +45,19 @@ def test_python_runs_it_as_a_module():
     done = subprocess.run([sys.executable, "-m", "avcil", "-h"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: python -m avcil ")
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "expected"),
+    [
+        ("avcil pre", 1, ["predict"]),
+        ("avcil incr eva", 2, ["evaluate"]),
+        ("avcil predict run clip.mp4 --to", 4, ["--top"]),
+    ],
+)
+def test_a_shell_completes_what_is_typed(words: str, place: int, expected: list[str]):
+    program = "import sys; sys.argv = ['avcil']; from avcil.cli import main; main()"
+    environment = os.environ | {"_AVCIL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(place)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert [line.partition(",")[2] for line in done.stdout.splitlines()] == expected

@@ -1,11 +1,13 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from avcil.errors import InputError
+from avcil.predict.encoding import encoding_of
 from avcil.predict.recogniser import Recogniser, Unread, Verdict, load
 from avcil.tests.predict.conftest import Taught
 from safetensors.torch import load_file
@@ -121,6 +123,13 @@ def test_features_that_were_not_made_from_videos(taught: Taught, tmp_path: Path)
     clip = taught.video(next(iter(saved_scores(taught.ridge, 3))))
     with pytest.raises(InputError, match=r"did not make \(released by somebody\)"):
         load(run, device="cpu").predict(clip)
+
+
+def test_a_run_of_pictures_alone_needs_no_sound(taught: Taught):
+    run = load(taught.ridge).trained.finished
+    assert encoding_of(run, device="cpu").preparation.missing_audio == "quarantine"
+    content = {**run.content, "run": {**run.content["run"], "modality": "visual"}}
+    assert encoding_of(replace(run, content=content), device="cpu").preparation.missing_audio == "silence"
 
 
 def test_it_says_what_it_is(taught: Taught):
