@@ -21,10 +21,13 @@ PATH = click.Path(path_type=Path)
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to name, best first.")
 @click.option("--task", type=click.IntRange(min=1), help="Answer as after this task; by default after the last.")
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document, with scores as well.")
-@click.option("--visual", metavar="HUB_ID_OR_DIR", help="The video encoder, where it is not as the run has noted.")
-@click.option("--audio", metavar="HUB_ID_OR_FILE", help="The audio encoder, likewise.")
+@click.option(
+    "--visual", metavar="HUB_ID|DIR|NAME[:SOURCE]", help="The video encoder, if the run's record is outdated."
+)
+@click.option("--audio", metavar="HUB_ID|DIR|FILE|NAME[:SOURCE]", help="The audio encoder, likewise.")
 @click.option("--device", default="auto", show_default=True, help="Where everything computes: auto, cpu, cuda:0.")
 @click.option("--plugin", "plugins", type=FILE, multiple=True, help="Python file with the run's method, if it moved.")
+@click.option("--encoder-plugin", "encoder_plugins", type=FILE, multiple=True, help="The same of its encoders.")
 def main(run: Path, videos: tuple[Path, ...], top: int, as_document: bool, **how: Any) -> None:
     """Say what each VIDEO shows, by the finished run in folder RUN. A folder stands for all video files below it.
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..cache import Fingerprint, NotStorable, origin_of
 from ..cache.storage import StorageType, from_stored, storage_type, to_stored
-from ..errors import InputError
+from ..errors import InputError, say
 from ..extract.assembly import fingerprint, load_encoders, pace_of
 from ..extract.config import ExtractionConfig
 from ..extract.decoding.faults import NOT_FINITE
@@ -27,6 +27,7 @@ from ..extract.notes import recalled
 from ..extract.pipeline import BatchEncoder, Encoders, Pace, encode_if_it_fits
 from ..extract.preparation.encoder_input import PreparedClip
 from ..extract.preparation.recipes import ClipPreparation, recipe
+from ..files import sha256_of
 from ..incremental.results.collect import FinishedRun
 from ..options import checked
 
@@ -107,7 +108,12 @@ def as_read(features: Tensor, kind: StorageType) -> Tensor:
 
 
 def encoding_of(
-    run: FinishedRun, *, visual: str | None = None, audio: str | None = None, device: str = "auto"
+    run: FinishedRun,
+    *,
+    visual: str | None = None,
+    audio: str | None = None,
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
 ) -> Encoding:
     """Load the encoders that made the features of a run.
 
@@ -116,10 +122,12 @@ def encoding_of(
         visual: Hub id, folder or file of the video encoder; None: where it was when the cache was made.
         audio: likewise, of the audio encoder.
         device: where they compute.
+        plugins: Python files with encoders, in place of those that the run has noted. They are run; of noted ones, only
+            as they were when the features were made, and a line on standard error names each before it is.
 
     Raises:
-        InputError: the features were not made from videos here; an encoder is not found, or is another one than the
-            features were made with, which is told with the facts that differ.
+        InputError: the features were not made from videos here; an encoder is not found, its plugin has changed, or it
+            is another one than the features were made with, which is told with the facts that differ.
     """
     provenance = run.content["provenance"]
     facts: Mapping[str, Any] = provenance.get("cache_made_by") or {}
@@ -130,6 +138,10 @@ def encoding_of(
             "no video file can be brought into their form"
         )
     choices = _choices(run)
+    if plugins:
+        choices["plugin"] = [str(path) for path in plugins]
+    else:
+        _announce(run, [Path(path) for path in choices.get("plugin", ())], facts)
     config = checked(ExtractionConfig, _config(run, choices, facts, visual, audio, device))
     try:
         encoders, _ = load_encoders(config)
@@ -161,6 +173,23 @@ def _choices(run: FinishedRun) -> dict[str, Any]:
         origin = origin_of(Path(run.content["run"].get("cache") or "."))
         noted = None if origin is None else origin.notes.get("choices")
     return recalled({"choices": noted}, ExtractionConfig) or {}
+
+
+def _announce(run: FinishedRun, plugins: Sequence[Path], facts: Mapping[str, Any]) -> None:
+    """Name the noted plugins that are about to be run; InputError where one is gone or is not what it was."""
+    known = {facts[f"{side}_encoder"].get("plugin_sha256") for side in ("visual", "audio")}
+    for path in plugins:
+        if not path.is_file():
+            raise InputError(
+                f"{run.path} learnt from features of the plugin {path}, which is gone: give it with --encoder-plugin"
+            )
+        if sha256_of(path) not in known:
+            raise InputError(
+                f"{run.path} learnt from features of the plugin {path}, which has changed since: "
+                "give it with --encoder-plugin to use it as it is"
+            )
+    for path in plugins:
+        say(f"the run {run.path} runs the plugin {path}", err=True)
 
 
 def _config(

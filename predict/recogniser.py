@@ -65,13 +65,21 @@ class Recogniser:
         visual: Hub id, folder or file of the video encoder; None: as the run has noted.
         audio: likewise, of the audio encoder.
         device: where the encoders compute.
+        encoder_plugins: Python files with its encoders, in place of those that the run has noted. They are run.
     """
 
     def __init__(
-        self, trained: TrainedRun, *, visual: str | None = None, audio: str | None = None, device: str = "auto"
+        self,
+        trained: TrainedRun,
+        *,
+        visual: str | None = None,
+        audio: str | None = None,
+        device: str = "auto",
+        encoder_plugins: Iterable[Path | str] = (),
     ) -> None:
         self.trained = trained
-        self._where = {"visual": visual, "audio": audio, "device": device}
+        self._visual, self._audio, self._device = visual, audio, device
+        self._plugins = tuple(map(Path, encoder_plugins))
 
     def __repr__(self) -> str:
         run = self.trained
@@ -89,7 +97,13 @@ class Recogniser:
     @cached_property
     def encoding(self) -> Encoding:
         """The run's encoders; InputError where they are not found, or are others than the run learnt from."""
-        return encoding_of(self.trained.finished, **self._where)  # type: ignore[arg-type]
+        return encoding_of(
+            self.trained.finished,
+            visual=self._visual,
+            audio=self._audio,
+            device=self._device,
+            plugins=self._plugins,
+        )
 
     def scores(self, source: FeatureSource, ids: Sequence[str]) -> Tensor:
         """The scores (n, C) of clips whose features lie in a cache; InputError where these do not fit."""
@@ -164,6 +178,7 @@ def load(
     audio: str | None = None,
     device: str = "auto",
     plugins: Iterable[Path | str] = (),
+    encoder_plugins: Iterable[Path | str] = (),
 ) -> Recogniser:
     """The finished run in folder `run`, to recognise video files with.
 
@@ -174,10 +189,10 @@ def load(
         audio: likewise, of the audio encoder.
         device: where everything computes.
         plugins: Python files with its method, in place of those that its configuration names. They are run.
+        encoder_plugins: Python files with its encoders, in place of those that the run has noted. They are run.
 
     Raises:
         InputError: no finished run there, or several; no such task; no such device.
     """
-    return Recogniser(
-        load_trained(run, task=task, device=device, plugins=plugins), visual=visual, audio=audio, device=device
-    )
+    trained = load_trained(run, task=task, device=device, plugins=plugins)
+    return Recogniser(trained, visual=visual, audio=audio, device=device, encoder_plugins=encoder_plugins)

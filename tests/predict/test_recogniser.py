@@ -3,13 +3,19 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from avcil.errors import InputError
+from avcil.extract.config import ExtractionConfig
+from avcil.extract.run import run as extract
+from avcil.incremental import configure
+from avcil.incremental import run as learn
 from avcil.predict.encoding import encoding_of
 from avcil.predict.recogniser import Recogniser, Unread, Verdict, load
 from avcil.tests.predict.conftest import Taught
+from rich.console import Console
 from safetensors.torch import load_file
 
 
@@ -123,6 +129,77 @@ def test_features_that_were_not_made_from_videos(taught: Taught, tmp_path: Path)
     clip = taught.video(next(iter(saved_scores(taught.ridge, 3))))
     with pytest.raises(InputError, match=r"did not make \(released by somebody\)"):
         load(run, device="cpu").predict(clip)
+
+
+ENCODERS = """
+import torch
+from avcil.extract.encoders import FrameEncoder, SoundEncoder, VisualPreparation, WaveformPreparation, clip_tokens
+
+class Colours(FrameEncoder):
+    name = "colours"
+    preparation = VisualPreparation(2, 8, 8, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+    def load(self, source):
+        return torch.nn.Identity()
+
+    def encode(self, model, pixels):
+        return clip_tokens(lambda images: images.mean(dim=(2, 3)), pixels)
+
+class Loudness(SoundEncoder):
+    name = "loudness"
+    preparation = WaveformPreparation(sample_rate=1000, seconds=0.5)
+
+    def load(self, source):
+        return torch.nn.Identity()
+
+    def encode(self, model, waveform):
+        return waveform.view(len(waveform), 5, 100).norm(dim=2)
+"""
+
+
+def test_encoders_of_a_plugin_are_found_checked_and_named(
+    taught: Taught, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(ENCODERS)
+    config = ExtractionConfig(
+        manifest=taught.data.manifest,
+        videos=taught.data.videos,
+        cache=tmp_path / "cache",
+        plugin=(plugin,),
+        video_encoder="colours",
+        audio_encoder="loudness",
+        device="cpu",
+        precision="float32",
+        workers=1,
+    )
+    extract(config, Console(quiet=True))
+    given: dict[str, Any] = {
+        "manifest": str(taught.data.manifest),
+        "cache": str(tmp_path / "cache"),
+        "classes_per_task": 12,
+    }
+    run = tmp_path / "run"
+    learn(configure("ridge", **given, device="cpu"), run)
+    clip, expected = next(iter(saved_scores(run, 1).items()))
+    recogniser = load(run, device="cpu")
+    scores = scores_in_order(recogniser, recogniser.predict(taught.video(clip)))
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
+    assert capsys.readouterr().err == f"the run {run} runs the plugin {plugin}\n"
+
+    plugin.write_text(ENCODERS + "\nraise SystemExit('must not be run')\n")
+    with pytest.raises(InputError, match=r"mine.py, which has changed since: give it with --encoder-plugin"):
+        load(run, device="cpu").predict(taught.video(clip))
+    plugin.unlink()
+    with pytest.raises(InputError, match=r"mine.py, which is gone: give it with --encoder-plugin"):
+        load(run, device="cpu").predict(taught.video(clip))
+    moved = tmp_path / "moved.py"
+    moved.write_text(ENCODERS)
+    again = load(run, device="cpu", encoder_plugins=[moved])
+    assert torch.equal(scores_in_order(again, again.predict(taught.video(clip))), scores)
+    moved.write_text(ENCODERS + "# changed\n")
+    with pytest.raises(InputError, match=r"cannot take their place: .*plugin_sha256"):
+        load(run, device="cpu", encoder_plugins=[moved]).predict(taught.video(clip))
 
 
 def test_a_run_of_pictures_alone_needs_no_sound(taught: Taught):
