@@ -3,7 +3,7 @@
 Shapes: n clips, B clips, D channels, C classes.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,8 @@ class HerdingMemory(Method):
     `settings.herding_repeats` says whether one clip may be chosen twice.
     """
 
+    reads_settings: ClassVar[tuple[str, ...]] = ("herding_repeats",)
+
     def choose_exemplars(self, context: Context, label: int, clips: Tensor, share: int) -> Tensor:
         """Herding among `clips` (n,)."""
         features = context.over(lambda batch: normalised_features(self.heads, batch), clips)
@@ -77,6 +79,7 @@ class NearestMeanReadout(HerdingMemory):
     chosen epoch are kept with its weights. `settings.normalise_means` brings means back to unit length."""
 
     scores_are_logits = False
+    reads_settings = ("herding_repeats", "normalise_means")
 
     def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
         super().__init__(settings, widths, modality)

@@ -97,6 +97,8 @@ class BaseMethod(nn.Module):
     scores_are_logits: ClassVar[bool] = False
     """Whether the softmax of `scores` are probabilities of classes."""
     Settings: ClassVar[type[Settings]] = Settings
+    reads_settings: ClassVar[tuple[str, ...]] = ()
+    """Fields of `Settings` that the base reads, which a method's own have to have."""
 
     def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
         super().__init__()

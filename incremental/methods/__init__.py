@@ -3,20 +3,21 @@
 Adding a method is adding a file: a subclass of `avcil.incremental.Method`, or of `StatisticsMethod`, with a `name`.
 """
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from importlib.abc import SourceLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
 from ...errors import InputError, unknown
-from ..config import MODALITIES, RunConfig
+from ..config import MODALITIES, RunConfig, names_of
 from ..learning.method import BaseMethod, Replay, Settings
 
 GROUP = "avcil.methods"
@@ -35,23 +36,39 @@ def methods_in(module: ModuleType) -> dict[str, type[BaseMethod]]:
     }
 
 
+_EXECUTED: dict[str, str] = {}
+
+
+def executed_plugins(paths: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of the bytes that each of these plugins was last executed from, which its file may not hold any more."""
+    return {path: _EXECUTED[path] for path in paths}
+
+
 def load_plugin(path: Path) -> ModuleType:
     """The module in file `path`; InputError where it cannot be run or holds no method."""
     if not path.is_file():
         raise InputError(f"--plugin {path}: no such file")
-    spec = importlib.util.spec_from_file_location(f"avcil_plugin_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"--plugin {path} cannot be read ({error.strerror or error})") from None
+    digest = hashlib.sha256(content).hexdigest()
+    # Named by place and content too: two files of one name, or two versions of one file, are two modules.
+    mark = hashlib.sha256(f"{path.resolve()} {digest}".encode()).hexdigest()[:12]
+    spec = importlib.util.spec_from_file_location(f"avcil_plugin_{path.stem}_{mark}", path)
+    if spec is None or not isinstance(spec.loader, SourceLoader):
         raise InputError(f"--plugin {path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # dataclasses look up their own module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))  # what was hashed is what is run
     except (Exception, SystemExit) as error:
         raise InputError(f"--plugin {path}{_line_of(error, path)}: {_in_one_line(error)}") from error
     if not methods_in(module):
         raise InputError(
             f"--plugin {path}: defines no subclass of avcil.incremental.Method or StatisticsMethod with a name"
         )
+    _EXECUTED[str(path)] = digest
     return module
 
 
@@ -80,6 +97,14 @@ def _load_entry_point(point: EntryPoint) -> type[BaseMethod]:
     return kind
 
 
+def installed_by(kind: type[BaseMethod]) -> str | None:
+    """Name and version of the distribution whose entry point offers a method; None for methods from elsewhere."""
+    for point in entry_points(group=GROUP):
+        if point.value == f"{kind.__module__}:{kind.__qualname__}":
+            return f"{point.dist.name} {point.dist.version}" if point.dist else f"unknown distribution of {point.value}"
+    return None
+
+
 def all_methods(plugins: Iterable[Path] = ()) -> dict[str, type[BaseMethod]]:
     """Every method by name. InputError where two share a name."""
     modules = [importlib.import_module(f".{found.name}", __name__) for found in pkgutil.iter_modules(__path__)]
@@ -99,27 +124,40 @@ def all_methods(plugins: Iterable[Path] = ()) -> dict[str, type[BaseMethod]]:
 
 def _check(kind: type[BaseMethod]) -> None:
     """InputError where a method's own words are missing or none of those that there are."""
-    where = f"{kind.__module__}.{kind.__qualname__}"
+    where = f"method {kind.__module__}.{kind.__qualname__}"
     for name in ("name", "paper"):
         if not isinstance(getattr(kind, name, None), str) or not getattr(kind, name).strip():
-            raise InputError(f"method {where}: '{name}' has to be a text")
+            raise InputError(f"{where}: '{name}' has to be a text")
     if kind.replay not in get_args(Replay):
-        raise unknown(f"replay of method {where}:", str(kind.replay), get_args(Replay))
-    for modality in kind.modalities:
-        if modality not in MODALITIES:
-            raise unknown(f"modality of method {where}:", str(modality), MODALITIES)
-    if not (isinstance(kind.Settings, type) and issubclass(kind.Settings, Settings) and is_dataclass(kind.Settings)):
-        raise InputError(f"method {where}: 'Settings' has to be a dataclass that extends avcil.incremental.Settings")
-    shadowed = {field.name for field in fields(kind.Settings)} & {field.name for field in fields(RunConfig)}
-    if shadowed:
-        raise InputError(
-            f"method {where}: its setting '{min(shadowed)}' has the name of a setting of every run: call it otherwise"
-        )
+        raise unknown(f"replay of {where}:", str(kind.replay), get_args(Replay))
     if kind.way == "statistics" and kind.replay != "none":
         raise InputError(
-            f"method {where}: replay '{kind.replay}' is for methods that are learnt by gradient; a StatisticsMethod "
-            "sees the new clips alone"
+            f"{where}: replay '{kind.replay}' is for methods that are learnt by gradient; a StatisticsMethod sees the "
+            "new clips alone"
         )
+    if not isinstance(kind.modalities, tuple):
+        raise InputError(f"{where}: 'modalities' has to be a tuple, as in modalities = (\"audio\",)")
+    for modality in kind.modalities:
+        if modality not in MODALITIES:
+            raise unknown(f"modality of {where}:", str(modality), MODALITIES)
+    _check_settings(kind, where)
+
+
+def _check_settings(kind: type[BaseMethod], where: str) -> None:
+    """InputError where a method's settings cannot be checked, hide one of the run, or lack what its bases read."""
+    own = kind.Settings
+    if not (isinstance(own, type) and issubclass(own, Settings) and "__pydantic_fields__" in vars(own)):
+        raise InputError(
+            f"{where}: 'Settings' has to be a dataclass that extends avcil.incremental.Settings, "
+            "under @dataclass of pydantic.dataclasses"
+        )
+    for name in names_of(own):
+        if name in (*names_of(RunConfig), "settings", "config_file"):
+            raise InputError(f"{where}: its setting '{name}' has the name of a setting of every run: call it otherwise")
+    for name in kind.reads_settings:
+        if name not in names_of(own):
+            reader = next(base.__name__ for base in kind.__mro__ if name in vars(base).get("reads_settings", ()))
+            raise InputError(f"{where}: its Settings need a field '{name}', which {reader} reads")
 
 
 def find_method(name: str, plugins: Iterable[Path] = ()) -> type[BaseMethod]:

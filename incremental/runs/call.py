@@ -16,7 +16,7 @@ from ...errors import InputError, say, unknown
 from ...files import sha256_of
 from ..config import GradientSettings, RunConfig, names_of
 from ..learning.method import BaseMethod
-from ..methods import all_methods
+from ..methods import all_methods, executed_plugins
 from ..results.files import content_of
 from . import configure as configuration
 from .experiment import place_for, places_for_seeds, run_once, run_seeds
@@ -37,6 +37,8 @@ class ConfiguredRun:
     settings: Any
     """The method's own settings."""
     problem: Problem
+    plugins: Mapping[str, str]
+    """SHA-256 of what was executed of each plugin, by path."""
     unused: tuple[str, ...] = ()
     """Settings that were given and that a method which is solved has no use for."""
 
@@ -85,6 +87,7 @@ def configure(
         raise InputError("say what to run: --method NAME (avcil-incr methods lists them)")
     values["plugins"] = given_plugins or values.get("plugins", [])
     methods = all_methods(map(Path, values["plugins"]))
+    executed = executed_plugins(values["plugins"])
     if method not in methods:
         raise unknown("method", str(method), methods)
     kind = methods[str(method)]
@@ -97,7 +100,7 @@ def configure(
         raise InputError("say where the features are: --cache DIR")
     config, settings = configuration.configure(kind, problem.protocol, values)
     unused = () if kind.way == "gradient" else tuple(name for name in names_of(GradientSettings) if name in given)
-    return ConfiguredRun(kind, config, settings, problem, unused)
+    return ConfiguredRun(kind, config, settings, problem, executed, unused)
 
 
 def repeated_settings(path: Path, *, announced: bool) -> dict[str, Any]:
@@ -153,5 +156,5 @@ def run(
     else:
         data.check(config, configured.problem, kind)
     if seeds is None:
-        return [run_once(kind, config, settings, data, out, listeners, stop_asked)]
-    return run_seeds(kind, config, settings, data, out, seeds, listeners, stop_asked)
+        return [run_once(kind, config, settings, data, out, listeners, stop_asked, configured.plugins)]
+    return run_seeds(kind, config, settings, data, out, seeds, listeners, stop_asked, configured.plugins)

@@ -55,14 +55,15 @@ def run_once(
     out: Path,
     listeners: Sequence[Listener] = (),
     stop_asked: Callable[[], bool] = lambda: False,
+    plugins: Mapping[str, str] | None = None,
 ) -> Mapping[str, Any]:
     """One run in folder `out`, resumed where an earlier session left it. Returns metrics.json's content.
 
-    Raises Stopped between two steps, its state saved, where `stop_asked` says so.
+    `plugins` as `provenance` takes them. Raises Stopped between two steps, its state saved, where `stop_asked` says so.
     """
     directory = place_for(config, settings, out)
     with directory.alone(), enough_memory(data.device):
-        directory.begin(provenance(config, data, kind))
+        directory.begin(provenance(config, data, kind, plugins))
         progress = directory.progress(len(data.table.tasks))
         widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
         run = StartedRun(config, settings, kind.way, out, data.table)
@@ -89,6 +90,7 @@ def run_seeds(
     seeds: int,
     listeners: Sequence[Listener] = (),
     stop_asked: Callable[[], bool] = lambda: False,
+    plugins: Mapping[str, str] | None = None,
 ) -> list[Mapping[str, Any]]:
     """`seeds` runs in out/seed-N, N from the configuration's seed on, sharing the loaded features.
 
@@ -96,12 +98,12 @@ def run_seeds(
     """
     places = places_for_seeds(config, settings, out, seeds)
     for directory in places.values():
-        directory.check(provenance(config, data, kind))
+        directory.check(provenance(config, data, kind, plugins))
     every: list[Mapping[str, Any]] = []
     for seed, directory in places.items():
         if directory.finished:
             every.append(directory.metrics())
             continue
         one = replace(config, seed=seed)
-        every.append(run_once(kind, one, settings, data, directory.path, listeners, stop_asked))
+        every.append(run_once(kind, one, settings, data, directory.path, listeners, stop_asked, plugins))
     return every

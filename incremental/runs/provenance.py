@@ -3,6 +3,7 @@
 import hashlib
 import resource
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ...files import sha256_of
 from ...versions import versions
 from ..config import RunConfig
 from ..learning.method import BaseMethod
+from ..methods import executed_plugins, installed_by
 from ..results.cause import NO_TOKENS
 from .problem import Data
 
@@ -25,8 +27,21 @@ def ways_of(kind: type[BaseMethod]) -> dict[str, Any]:
     return {"way": kind.way, "memory": kind.uses_memory or kind.replay in ("separate", "mixed")}
 
 
-def provenance(config: RunConfig, data: Data, kind: type[BaseMethod]) -> dict[str, Any]:
-    """Where a run's inputs came from and how its method learns, for config.json."""
+def code_of(kind: type[BaseMethod], plugins: Mapping[str, str]) -> dict[str, str] | None:
+    """What beside this package a run's result was worked out by: `plugins` by path with the SHA-256 of what was
+    executed, and the distribution that offers the method with its version. None where it is this package alone."""
+    installed = installed_by(kind)
+    found = dict(plugins) | ({} if installed is None else {f"entry point {kind.name}": installed})
+    return found or None
+
+
+def provenance(
+    config: RunConfig, data: Data, kind: type[BaseMethod], plugins: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Where a run's inputs came from and how its method learns, for config.json.
+
+    `plugins` are as `executed_plugins` gave them when `kind` was loaded; None: no plugin has been loaded since.
+    """
     table = data.table
     lines = zip(table.ids, (table.class_order[label] for label in table.labels.tolist()), table.splits, strict=True)
     files = {"manifest": config.manifest, "classes": config.classes, "tasks": config.tasks}
@@ -42,7 +57,7 @@ def provenance(config: RunConfig, data: Data, kind: type[BaseMethod]) -> dict[st
         "labels_sha256": hashlib.sha256("\n".join(map("\t".join, lines)).encode()).hexdigest(),
         "clips_missing_from_cache": len(data.lost),
         "sha256": {name: sha256_of(Path(path)) for name, path in files.items() if path},
-        "plugins": {path: sha256_of(Path(path)) for path in config.plugins} or None,
+        "plugins": code_of(kind, executed_plugins(config.plugins) if plugins is None else plugins),
         "tasks": [list(task) for task in table.tasks],
         "device": describe_device(data.device),
         "computed_in": str(data.dtype).removeprefix("torch."),

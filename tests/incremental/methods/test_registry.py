@@ -1,5 +1,6 @@
 """Methods from the package, from a file of one's own, from an installed package; and what is wrong with some."""
 
+import json
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
@@ -7,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from avcil.errors import InputError
+from avcil.files import sha256_of
 from avcil.incremental import methods as room
 from avcil.incremental.config import described
 from avcil.incremental.methods import all_methods, find_method, load_plugin, methods_in
 from avcil.incremental.reproduce import paper
+from avcil.incremental.results.cause import facts_of
+from avcil.incremental.runs.call import configure, run
+from avcil.incremental.runs.provenance import code_of
 from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.synthetic import METHODS, Made
 
@@ -22,6 +27,20 @@ from avcil.incremental import Method
 class Own(Method):
     name = "own"
     paper = "none"
+"""
+
+SETTINGS = """
+import dataclasses
+from avcil.incremental import Settings
+from pydantic.dataclasses import dataclass
+@dataclasses.dataclass(frozen=True)
+class of_the_library(Settings):
+    weight: float = 1.0
+class undecorated(Settings):
+    weight: float = 1.0
+@dataclass(frozen=True)
+class shadowing(Settings):
+    epochs: int = 3
 """
 
 
@@ -186,11 +205,71 @@ def test_an_installed_package_that_offers_something_else(monkeypatch: pytest.Mon
         ("name = 3", "'name' has to be a text"),
         ('replay = "seperate"', "'seperate': did you mean 'separate'?"),
         ('modalities = ("sound",)', "unknown modality of method"),
+        ('modalities = "audio"', "'modalities' has to be a tuple"),
         ("Settings = dict", "'Settings' has to be a dataclass that extends avcil.incremental.Settings"),
+        ("Settings = of_the_library", "under @dataclass of pydantic.dataclasses"),
+        ("Settings = undecorated", "under @dataclass of pydantic.dataclasses"),
+        ("Settings = shadowing", "its setting 'epochs' has the name of a setting of every run"),
     ],
 )
 def test_a_method_with_wrong_words_is_refused_before_it_runs(tmp_path: Path, line: str, words: str):
-    assert words in refusal(written(tmp_path / "own.py", f"{OWN}    {line}\n"))
+    assert words in refusal(written(tmp_path / "own.py", f"{SETTINGS}{OWN}    {line}\n"))
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        ("HerdingMemory", "its Settings need a field 'herding_repeats', which HerdingMemory reads"),
+        ("NearestMeanReadout", "its Settings need a field 'herding_repeats', which NearestMeanReadout reads"),
+    ],
+)
+def test_settings_that_a_base_reads_have_to_be_there(tmp_path: Path, base: str, words: str):
+    assert words in refusal(written(tmp_path / "own.py", OWN.replace("Method", base)))
+
+
+def test_two_files_of_one_name_are_two_modules(tmp_path: Path):
+    for folder, name in (("one", "own"), ("two", "other")):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder / "own.py", OWN.replace('"own"', f'"{name}"'))
+    kinds = all_methods([tmp_path / "one" / "own.py", tmp_path / "two" / "own.py"])
+    assert sys.modules[kinds["own"].__module__].__file__ == str(tmp_path / "one" / "own.py")
+    assert sys.modules[kinds["other"].__module__].__file__ == str(tmp_path / "two" / "own.py")
+
+
+def test_what_is_recorded_of_a_plugin_is_what_was_executed(made: Made, tmp_path: Path):
+    """Whatever its file, or a later configuration, holds by the time the run begins."""
+    plugin = written(tmp_path / "own.py")
+    before = sha256_of(plugin)
+    where = {"manifest": str(made.manifest), "cache": str(made.cache)} | synthetic.SETTINGS
+    first = configure("own", plugins=[plugin], **where)
+    written(plugin, OWN + "# another version\n")
+    second = configure("own", plugins=[plugin], **where)
+    after = sha256_of(plugin)
+    written(plugin, "this is no Python\n")
+    for configured, digest in ((first, before), (second, after)):
+        run(configured, tmp_path / digest)
+        provenance = json.loads((tmp_path / digest / "config.json").read_text())["provenance"]
+        assert provenance["plugins"] == {str(plugin): digest}
+    assert before != after
+
+
+def test_the_version_of_an_installed_package_is_a_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    written(tmp_path / "a_versioned_package.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    recorded = []
+    for version in ("1.0", "1.1"):
+        metadata = tmp_path / f"own_methods-{version}.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: own-methods\nVersion: {version}\n")
+        (metadata / "entry_points.txt").write_text("[avcil.methods]\nown = a_versioned_package:Own\n")
+        recorded.append(code_of(find_method("own"), {}))
+        (metadata / "METADATA").unlink()
+        (metadata / "entry_points.txt").unlink()
+        metadata.rmdir()
+    assert recorded == [{"entry point own": "own-methods 1.0"}, {"entry point own": "own-methods 1.1"}]
+    causes = [facts_of({"run": {}, "provenance": {"plugins": found}}) for found in recorded]
+    assert causes[0] != causes[1]
+    assert code_of(find_method("lwf"), {}) is None
 
 
 def test_a_method_without_a_paper_is_refused(tmp_path: Path):
