@@ -135,8 +135,9 @@ class GradientLearning:
             yield epoch, terms
 
     def write_state(self, progress: Progress) -> None:
-        """Adam's moments, and where in an epoch it was stopped."""
+        """The method's state, Adam's moments, and where in an epoch it was stopped."""
         assert self.optimiser is not None
+        progress.method = self.method.state_dict()
         progress.optimiser = self.optimiser.state_dict()
         progress.step, progress.sums = self._step_number, dict(self._sums) or None
 

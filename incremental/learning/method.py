@@ -60,13 +60,15 @@ class Learning(Protocol):
     def epochs(self, progress: Progress) -> Iterator[tuple[int, dict[str, float]]]:
         """Learn epoch by epoch, from where `progress` stands in the task.
 
-        Gives the number of each epoch that has ended and the mean of its loss terms; nothing for a way without epochs.
+        Gives the number of each epoch that has ended and the mean of its loss terms; a way without epochs learns all of
+        the task and gives nothing.
         Raises Stopped where the run is asked to stop.
         """
         ...
 
     def write_state(self, progress: Progress) -> None:
-        """Put into `progress` what `epochs` needs, besides the method's own state, to be resumed from here."""
+        """Put into `progress` what `epochs` needs, the method's own state too, to be resumed from here; nothing where
+        a task that was stopped is learnt from its beginning."""
         ...
 
     def conclude(self) -> dict[str, float]:

@@ -49,21 +49,23 @@ class StatisticsLearning:
     def __init__(self, method: StatisticsMethod, context: TaskContext) -> None:
         self.method = method
         self.context = context
-
-    def epochs(self, progress: Progress) -> Iterator[tuple[int, dict[str, float]]]:
-        """None."""
-        return iter(())
-
-    def write_state(self, progress: Progress) -> None:
-        """Nothing: a task that was stopped is seen again from its beginning."""
+        self.figures: dict[str, float] = {}
 
     @torch.no_grad()
-    def conclude(self) -> dict[str, float]:
-        """Observe every clip, then solve."""
+    def epochs(self, progress: Progress) -> Iterator[tuple[int, dict[str, float]]]:
+        """Observe every clip, then solve. No epoch."""
         reader = self.context.reader
         size = reader.at_once(self.context.config.evaluation_batch_size)
         for batch in reader.batches(self.context.pool.split(size)):
             if self.context.stop_asked():
                 raise Stopped
             self.method.observe(batch)
-        return dict(self.method.solve(self.context))
+        self.figures = dict(self.method.solve(self.context))
+        yield from ()
+
+    def write_state(self, progress: Progress) -> None:
+        """Nothing: a task that was stopped is seen again from its beginning."""
+
+    def conclude(self) -> dict[str, float]:
+        """What `solve` returned."""
+        return self.figures

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ..config import RunConfig
+from ..data.batch import Batch
 from ..data.memory import ExemplarMemory
 from ..data.reader import ClipReader
 from ..data.tasks import ClipTable, Task
@@ -99,7 +100,6 @@ class Trainer:
                     progress.best = copy_of(self.method.state_dict())
             progress.history.append(line)
             progress.epoch = epoch
-            progress.method = self.method.state_dict()
             learning.write_state(progress)
             self._count_time(progress)
             for listener in self.listeners:
@@ -116,7 +116,7 @@ class Trainer:
         if figures:
             progress.history.append({"task": task.number, "epoch": progress.epoch} | figures)
         self.method.end_task(context)
-        scores = context.over(self.method.scores, test)
+        scores = context.over(self._scores, test)
         progress.finished = copy_of(self.method.state_dict())
         progress.chosen_epochs.append(progress.best_epoch or progress.epoch)
         progress.memory = dict(self.memory.chosen)
@@ -139,7 +139,6 @@ class Trainer:
         try:
             yield from learning.epochs(progress)
         except Stopped:
-            progress.method = self.method.state_dict()
             learning.write_state(progress)
             self._count_time(progress)
             for listener in self.listeners:
@@ -161,11 +160,33 @@ class Trainer:
     def _accuracy(self, clips: Tensor) -> float:
         """Percent of `clips` (n,) whose highest score is their label's."""
         right = self.reader.over(
-            lambda batch: self.method.scores(batch).argmax(dim=1) == batch.labels,
+            lambda batch: self._scores(batch).argmax(dim=1) == batch.labels,
             clips,
             self.config.evaluation_batch_size,
         )
         return 100.0 * float(right.double().mean())
+
+    def _scores(self, batch: Batch) -> Tensor:
+        """The method's scores (B, C). InputError where there is not one for every clip and class seen."""
+        scores = self.method.scores(batch)
+        wanted = (len(batch.labels), self.method.task.seen_classes)
+        if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
+            what = f"{tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+            raise InputError(
+                f"method '{self.method.name}': scores must be a tensor (clips, classes seen) = {wanted}, not {what}"
+            )
+        return scores
+
+    def _chosen(self, context: TaskContext, label: int, clips: Tensor, share: int) -> list[int]:
+        """Exemplars of class `label`, as the method chooses them of its `clips` (n,). InputError for anything else."""
+        chosen = self.method.choose_exemplars(context, label, clips, share)
+        where = f"method '{self.method.name}': choose_exemplars"
+        if not isinstance(chosen, Tensor) or chosen.dim() != 1 or chosen.is_floating_point():
+            raise InputError(f"{where} must return a tensor (n,) of clip numbers, not {type(chosen).__name__}")
+        numbers: list[int] = chosen.tolist()
+        if len(numbers) > share or not set(numbers) <= set(clips.tolist()):
+            raise InputError(f"{where} must return at most {share} of the clips that it was given, of class {label}")
+        return numbers
 
     def _admit_exemplars(self, context: TaskContext, task: Task) -> None:
         """Choose exemplars of the new classes and cut the old classes' lists to their new share."""
@@ -174,5 +195,5 @@ class Trainer:
         for label in task.new_classes:
             of_class = context.new_clips[context.labels[context.new_clips] == label]
             if share:
-                chosen[label] = self.method.choose_exemplars(context, label, of_class, share).tolist()
+                chosen[label] = self._chosen(context, label, of_class, share)
         self.memory.admit(chosen, task.seen_classes)

@@ -135,7 +135,7 @@ def _check(kind: type[BaseMethod]) -> None:
             f"{where}: replay '{kind.replay}' is for methods that are learnt by gradient; a StatisticsMethod sees the "
             "new clips alone"
         )
-    if not isinstance(kind.modalities, tuple):
+    if not isinstance(kind.modalities, tuple | list):
         raise InputError(f"{where}: 'modalities' has to be a tuple, as in modalities = (\"audio\",)")
     for modality in kind.modalities:
         if modality not in MODALITIES:

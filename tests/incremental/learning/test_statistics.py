@@ -58,7 +58,9 @@ class Counting(StatisticsMethod):
         return self.get_buffer("counts").expand(len(batch.labels), -1)
 
 
-def learn(progress: Progress | None = None, **given: Any) -> tuple[Counting, Progress]:
+def learn(
+    progress: Progress | None = None, *, kind: type[Counting] = Counting, **given: Any
+) -> tuple[Counting, Progress]:
     residence = Residence(
         TableSource(len(TABLE.ids)),
         TABLE.ids,
@@ -68,7 +70,7 @@ def learn(progress: Progress | None = None, **given: Any) -> tuple[Counting, Pro
         largest_batch=128,
     )
     config = RunConfig(method="counting", cache="", classes_per_task=2, evaluation_batch_size=4, **given)
-    method = Counting(Settings(), Widths(AUDIO, 4), "audio")
+    method = kind(Settings(), Widths(AUDIO, 4), "audio")
     return method, Trainer(config, TABLE, method, ClipReader(residence, TABLE.labels)).run(progress)
 
 
@@ -93,6 +95,17 @@ def test_there_are_no_epochs_no_validation_and_no_exemplars():
     assert all(not clips for memory in progress.memories for clips in memory.values())
     tests = len(clips_of("test", *range(6)))
     assert sum(call[0] == "scores" for call in method.calls) <= -(-tests // 4) * 3
+
+
+def test_exemplars_are_chosen_by_a_method_that_has_learnt():
+    class Choosing(Counting):
+        def choose_exemplars(self, context: Context, label: int, clips: Tensor, share: int) -> Tensor:
+            self.calls.append(("choose_exemplars", float(self.get_buffer("counts")[label])))
+            return clips[:share]
+
+    method, progress = learn(kind=Choosing, memory_size=6)
+    assert [call for call in method.calls if call[0] == "choose_exemplars"] == [("choose_exemplars", 5.0)] * 6
+    assert [len(memory) for memory in progress.memories] == [2, 5, 6]
 
 
 def test_sums_are_saved_and_resumed_from():

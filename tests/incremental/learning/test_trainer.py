@@ -1,6 +1,6 @@
 """The loop over tasks and epochs, seen by a method that writes down what it is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -60,10 +60,10 @@ class Scripted(Method):
 
     def scores(self, batch: Batch) -> Tensor:
         self.calls.append(("scores", batch.numbers.tolist()))
-        done = int(self.get_buffer("epochs"))
+        done, seen = int(self.get_buffer("epochs")), self.task.seen_classes
         right = self.right[min(done, len(self.right)) - 1]
-        answer = torch.where(torch.arange(len(batch.labels)) < right, batch.labels, (batch.labels + 1) % CLASSES)
-        return torch.eye(CLASSES)[answer]
+        answer = torch.where(torch.arange(len(batch.labels)) < right, batch.labels, (batch.labels + 1) % seen)
+        return torch.eye(seen)[answer]
 
     def end_task(self, context: Context) -> None:
         self.calls.append(("end_task", {label: list(clips) for label, clips in context.memory.chosen.items()}))
@@ -296,3 +296,34 @@ def test_a_loss_that_is_no_number_any_more_ends_the_run_in_one_line():
         learn(kind=Diverging, batch_size=15, model_choice="last")
     assert str(error.value).startswith("task 2, epoch 2, step 1 of 1: growing has become inf: lower the learning rate")
     assert "\n" not in str(error.value)
+
+
+# ------------------------------------------------------------------------------------------ mistakes of a method
+
+
+@pytest.mark.parametrize(
+    ("choose", "words"),
+    [
+        (lambda clips, share: clips[:share].tolist(), r"must return a tensor \(n,\) of clip numbers, not list"),
+        (lambda clips, share: clips[:share].float(), r"must return a tensor \(n,\) of clip numbers"),
+        (lambda clips, share: clips[: share + 1], "must return at most 3 of the clips that it was given, of class 0"),
+        (lambda clips, share: clips[:share] + 1000, "must return at most 3 of the clips that it was given, of class 0"),
+    ],
+)
+def test_exemplars_that_are_none_are_told_in_one_line(choose: Callable[[Tensor, int], Any], words: str):
+    class Own(Scripted):
+        def choose_exemplars(self, context: Context, label: int, clips: Tensor, share: int) -> Tensor:
+            return choose(clips, share)  # type: ignore[no-any-return]
+
+    with pytest.raises(InputError, match=f"method 'scripted': choose_exemplars {words}"):
+        learn(kind=Own)
+
+
+@pytest.mark.parametrize("columns", [-1, 1])
+def test_scores_of_too_few_or_too_many_classes_are_told_in_one_line(columns: int):
+    class Own(Scripted):
+        def scores(self, batch: Batch) -> Tensor:
+            return torch.zeros(len(batch.labels), self.task.seen_classes + columns)
+
+    with pytest.raises(InputError, match=r"scores must be a tensor \(clips, classes seen\) = \(8, 2\), not \(8, "):
+        learn(kind=Own)

@@ -74,9 +74,11 @@ def test_a_run_whose_epochs_are_one_step_each_stops_after_each(made: Made, tmp_p
 @pytest.mark.parametrize("method", SOLVED)
 def test_a_solved_run_begins_its_task_again(made: Made, tmp_path: Path, method: str):
     synthetic.run(made, method, tmp_path / "whole")
+    heard = Heard()
     for calls in (2, 5):
         with pytest.raises(Stopped):
-            run_once(*synthetic.prepare(made, method), tmp_path / "out", [], Countdown(calls))
+            run_once(*synthetic.prepare(made, method), tmp_path / "out", [heard], Countdown(calls))
+    assert heard.places == [(1, 0, 0), (2, 0, 0)]
     run_once(*synthetic.prepare(made, method), tmp_path / "out")
     assert synthetic.differing(tmp_path / "whole", tmp_path / "out") == []
 
