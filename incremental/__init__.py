@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..errors import InputError
     from .config import STRICT
     from .data.batch import Batch
     from .data.memory import ExemplarMemory
@@ -12,12 +13,14 @@ if TYPE_CHECKING:
     from .learning.exemplars import HerdingMemory, NearestMeanReadout
     from .learning.gradient import Method
     from .learning.method import Context, Settings
+    from .learning.state import Progress, Stopped
     from .learning.statistics import StatisticsMethod
     from .model.heads import HeadOutputs, Heads, Widths
     from .results.collect import FinishedRun, frame, load_runs
     from .results.metrics import Predictions
     from .runs.call import ConfiguredRun, configure, run
     from .runs.listeners import Listener, StartedRun
+    from .runs.problem import Data
 
 __all__ = [
     "STRICT",
@@ -25,18 +28,22 @@ __all__ = [
     "ClipTable",
     "ConfiguredRun",
     "Context",
+    "Data",
     "ExemplarMemory",
     "FinishedRun",
     "HeadOutputs",
     "Heads",
     "HerdingMemory",
+    "InputError",
     "Listener",
     "Method",
     "NearestMeanReadout",
     "Predictions",
+    "Progress",
     "Settings",
     "StartedRun",
     "StatisticsMethod",
+    "Stopped",
     "Task",
     "Widths",
     "configure",
@@ -48,16 +55,19 @@ __all__ = [
 
 _HOMES = {
     "STRICT": "config",
+    "InputError": "config",
     "Batch": "data.batch",
     "ExemplarMemory": "data.memory",
     **dict.fromkeys(("ClipTable", "Task"), "data.tasks"),
     **dict.fromkeys(("HeadOutputs", "Heads", "Widths"), "model.heads"),
     "Method": "learning.gradient",
+    **dict.fromkeys(("Progress", "Stopped"), "learning.state"),
     "StatisticsMethod": "learning.statistics",
     **dict.fromkeys(("Context", "Settings"), "learning.method"),
     **dict.fromkeys(("HerdingMemory", "NearestMeanReadout"), "learning.exemplars"),
     **dict.fromkeys(("ConfiguredRun", "configure", "run"), "runs.call"),
     **dict.fromkeys(("Listener", "StartedRun"), "runs.listeners"),
+    "Data": "runs.problem",
     **dict.fromkeys(("FinishedRun", "frame", "load_runs"), "results.collect"),
     "Predictions": "results.metrics",
 }

@@ -20,7 +20,7 @@ from ..methods import all_methods, executed_plugins
 from ..results.files import content_of
 from . import configure as configuration
 from .experiment import place_for, places_for_seeds, run_once, run_seeds
-from .listeners import Listener
+from .listeners import Guarded, Listener
 from .problem import Data, Problem, load_data, load_problem
 
 FILES = ("dataset", "manifest", "classes", "tasks", "cache")
@@ -79,6 +79,9 @@ def configure(
         InputError: in one line, for an unknown name (with the nearest valid one) or a value out of range, or where a
             plugin that the configuration names has changed since.
     """
+    if isinstance(plugins, str | Path):
+        raise InputError(f"plugins is a list of files: plugins=['{plugins}']")
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     given_plugins = [str(Path(path).resolve()) for path in plugins]
     repeated = {} if config_file is None else repeated_settings(Path(config_file), announced=not given_plugins)
     values = {**repeated, **given}
@@ -139,7 +142,8 @@ def run(
         configured: from `configure`.
         out: folder of the results.
         seeds: run this many seeds, from the configured one on, in OUT/seed-N; finished ones are left as they are.
-        listeners: told of the course of every run.
+        listeners: told of the course of every run. One that raises an exception is named in a warning and told nothing
+            more; the run goes on.
         data: what `configured.load()` gave, where several calls are to share the loaded features.
         stop_asked: asked between steps whether to stop.
 
@@ -149,12 +153,15 @@ def run(
         Stopped: as `stop_asked` wanted; the same call resumes the run to the same bits.
     """
     out = Path(out)
+    if seeds is not None and (isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1):
+        raise InputError(f"seeds is how many seeds to run, a number from 1 on, not {seeds!r}")
     configured.check_place(out, seeds)
     kind, config, settings = configured.kind, configured.config, configured.settings
     if data is None:
         data = configured.load()
     else:
         data.check(config, configured.problem, kind)
+    guarded = [Guarded(listener) for listener in listeners]
     if seeds is None:
-        return [run_once(kind, config, settings, data, out, listeners, stop_asked, configured.plugins)]
-    return run_seeds(kind, config, settings, data, out, seeds, listeners, stop_asked, configured.plugins)
+        return [run_once(kind, config, settings, data, out, guarded, stop_asked, configured.plugins)]
+    return run_seeds(kind, config, settings, data, out, seeds, guarded, stop_asked, configured.plugins)

@@ -53,6 +53,8 @@ class RunDirectory:
             self._refuse(other_settings(here, there, resumed=not self.finished))
             if self.finished:  # a run killed at its very end leaves a state that nobody needs any more
                 (path / STATE).unlink(missing_ok=True)
+        elif path.exists() and not path.is_dir():
+            raise InputError(f"{path} is a file, and results need a folder; choose another --out")
         elif path.exists() and any(
             file.name != LOCK and not file.name.endswith(PART_SUFFIX) for file in path.iterdir()
         ):

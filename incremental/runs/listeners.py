@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...errors import one_line, say
 from ..config import RunConfig
 from ..data.tasks import ClipTable
 from ..learning.method import Way
@@ -34,7 +35,10 @@ class StartedRun:
 
 
 class Listener:
-    """Base of listeners: a subclass overrides the events it wants."""
+    """Base of listeners: a subclass overrides the events it wants.
+
+    One that is given to `run` and raises an exception is told of, and dropped; the run goes on (`Guarded`).
+    """
 
     def run_begins(self, run: StartedRun, progress: Progress) -> None:
         """Before anything is learnt; `progress` is where an earlier session left the run, or its beginning."""
@@ -50,6 +54,51 @@ class Listener:
 
     def run_ended(self, run: StartedRun, metrics: Mapping[str, Any]) -> None:
         """All results are written; `metrics` is the content of metrics.json."""
+
+
+class Guarded(Listener):
+    """A listener whose failure does not end the run: it is told of in one line, once, and hears nothing more.
+
+    A tracker whose server is gone at three in the morning is not worth a night's training. What is raised to end a
+    program (KeyboardInterrupt, SystemExit) ends it as ever.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener: Listener | None = listener
+
+    def run_begins(self, run: StartedRun, progress: Progress) -> None:
+        """As the listener's own."""
+        self._tell("run_begins", run, progress)
+
+    def epoch_ended(self, run: StartedRun, progress: Progress) -> None:
+        """As the listener's own."""
+        self._tell("epoch_ended", run, progress)
+
+    def stopped(self, run: StartedRun, progress: Progress) -> None:
+        """As the listener's own."""
+        self._tell("stopped", run, progress)
+
+    def task_ended(self, run: StartedRun, progress: Progress) -> None:
+        """As the listener's own."""
+        self._tell("task_ended", run, progress)
+
+    def run_ended(self, run: StartedRun, metrics: Mapping[str, Any]) -> None:
+        """As the listener's own."""
+        self._tell("run_ended", run, metrics)
+
+    def _tell(self, event: str, run: StartedRun, of: Any) -> None:
+        if self.listener is None:
+            return
+        try:
+            getattr(self.listener, event)(run, of)
+        except Exception as error:  # noqa: BLE001 - whatever a listener of one's own may raise
+            name = type(self.listener).__name__
+            self.listener = None
+            say(
+                f"warning: the listener {name} failed in {event} and is told nothing more, the run goes on: "
+                f"{type(error).__name__}: {one_line(error)}",
+                err=True,
+            )
 
 
 class Course:

@@ -9,6 +9,7 @@ import pytest
 from avcil.errors import InputError
 from avcil.files import sha256_of
 from avcil.incremental.runs.call import ConfiguredRun, configure, run
+from avcil.incremental.runs.listeners import Listener, StartedRun
 from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.synthetic import Made
 from hypothesis import given, settings
@@ -159,5 +160,94 @@ def test_data_of_a_list_that_has_changed_are_refused(tmp_path: Path):
 
 def test_methods_and_settings_share_data(made: Made, tmp_path: Path):
     data = configured(made).load()
-    for method, chosen in (("fine-tuning", {"epochs": 1}), ("ss-il", {"learning_rate": 0.1}), ("lwf", {"seed": 3})):
-        assert run(configured(made, method, **chosen), tmp_path / method, data=data)[0]["method"] == method
+    for method, other in (("fine-tuning", {"epochs": 1}), ("ss-il", {"learning_rate": 0.1}), ("lwf", {"seed": 3})):
+        assert run(configured(made, method, **other), tmp_path / method, data=data)[0]["method"] == method
+
+
+# ------------------------------------------------------------------------------------------------ odd arguments
+
+
+def test_plugins_given_as_one_word():
+    words: Any
+    for words in ("own.py", Path("own.py")):
+        with pytest.raises(InputError, match=r"plugins is a list of files: plugins=\['own.py'\]"):
+            configure("lwf", plugins=words, dataset="ave", cache="c")
+
+
+def test_files_given_as_paths(made: Made, tmp_path: Path):
+    found = configure("lwf", manifest=made.manifest, cache=made.cache, classes_per_task=2)
+    assert (
+        found.config == configure("lwf", manifest=str(made.manifest), cache=str(made.cache), classes_per_task=2).config
+    )
+    with pytest.raises(InputError, match="unknown dataset 'avee': did you mean 'ave'"):
+        configure("lwf", dataset=Path("avee"), cache="c")
+
+
+@pytest.mark.parametrize("seeds", [0, -1, "3", 2.0, True])
+def test_odd_numbers_of_seeds(made: Made, tmp_path: Path, seeds: Any):
+    with pytest.raises(InputError, match="seeds is how many seeds to run, a number from 1 on, not"):
+        run(configured(made), tmp_path / "out", seeds=seeds)
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_do_not_go_into_a_file(made: Made, tmp_path: Path):
+    (tmp_path / "out").touch()
+    with pytest.raises(InputError, match="out is a file, and results need a folder"):
+        run(configured(made), tmp_path / "out")
+
+
+def test_what_users_need_has_one_home():
+    from avcil import incremental
+    from avcil.incremental.learning import state
+    from avcil.incremental.runs import problem
+
+    assert incremental.InputError is InputError
+    assert (incremental.Progress, incremental.Stopped, incremental.Data) == (
+        state.Progress,
+        state.Stopped,
+        problem.Data,
+    )
+    assert all(getattr(incremental, name) for name in incremental.__all__)
+
+
+# --------------------------------------------------------------------------------------------------- listeners
+
+
+class Failing(Listener):
+    """Fails in one event, and counts what it hears."""
+
+    def __init__(self, event: str, error: BaseException) -> None:
+        self.heard = 0
+
+        def fail(run: StartedRun, of: Any) -> None:
+            self.heard += 1
+            raise error
+
+        setattr(self, event, fail)
+
+
+@pytest.mark.parametrize("event", ["run_begins", "epoch_ended", "task_ended", "run_ended"])
+def test_a_listener_that_fails_is_dropped_and_the_run_goes_on(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], event: str
+):
+    failing = Failing(event, ConnectionError("the tracker\nis gone"))
+    assert len(run(configured(made, epochs=1), tmp_path / "out", seeds=2, listeners=[failing])) == 2
+    assert failing.heard == 1
+    assert capsys.readouterr().err == (
+        f"warning: the listener Failing failed in {event} and is told nothing more, the run goes on: "
+        "ConnectionError: the tracker is gone\n"
+    )
+
+
+def test_a_listener_may_still_end_the_program(made: Made, tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt):
+        run(configured(made), tmp_path / "out", listeners=[Failing("epoch_ended", KeyboardInterrupt())])
+
+
+def test_a_state_that_cannot_be_saved_ends_the_run(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*given: Any) -> None:
+        raise InputError("no room")
+
+    monkeypatch.setattr("avcil.incremental.runs.directory.write_state", full)
+    with pytest.raises(InputError, match="no room"):
+        run(configured(made), tmp_path / "out")
