@@ -203,9 +203,29 @@ def checked(kind: type[Config], values: Mapping[str, Any]) -> Config:
         return TypeAdapter(kind).validate_python({name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        setting, value = settings[str(first["loc"][0])], first["input"]
+        setting = settings[str(first["loc"][0])]
         if first["type"] == "missing":
             raise InputError(f"{setting.option} is missing: {setting.meaning}") from None
-        if first["type"] == "literal_error":
-            raise unknown(f"value for {setting.option}", str(value), setting.choices) from None
-        raise InputError(f"{setting.option}: {first['msg']} (given {value!r})") from None
+        raise bad_value(kind, error, lambda name: settings[name].option) from None
+
+
+def bad_value(kind: type, error: ValidationError, called: Callable[[str], str]) -> InputError:
+    """The error for the first bad value of a configuration, with the nearest valid word where words are what is valid.
+
+    `called` gives a field's name as the user knows it.
+    """
+    first = error.errors()[0]
+    fields = getattr(kind, "__pydantic_fields__", {})
+    name = next((part for part in map(str, first["loc"]) if part in fields), None)
+    if name is None:
+        return InputError(f"{kind.__name__}: {first['msg']} (given {first['input']!r})")
+    parts = list(_parts(fields[name].annotation))
+    choices = [choice for part in parts if get_origin(part) is Literal for choice in get_args(part)]
+    if first["type"] == "literal_error":
+        return unknown(f"value for {called(name)}", str(first["input"]), map(str, choices))
+    return InputError(f"{called(name)}: {first['msg']} (given {first['input']!r})")
+
+
+def holds_several(kind: type, name: str) -> bool:
+    """Whether a field of a configuration is a tuple, whatever its length."""
+    return any(get_origin(part) is tuple for part in _parts(kind.__pydantic_fields__[name].annotation))  # type: ignore[attr-defined]

@@ -55,7 +55,7 @@ __all__ = [
 
 _HOMES = {
     "STRICT": "config",
-    "InputError": "config",
+    "InputError": ".errors",
     "Batch": "data.batch",
     "ExemplarMemory": "data.memory",
     **dict.fromkeys(("ClipTable", "Task"), "data.tasks"),

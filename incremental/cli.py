@@ -14,7 +14,7 @@ from ..files import write_json, written_aside
 from ..manifests import SPLITS, Split, by_class
 from ..options import FILE, FOLDER, options_of
 from ..wording import RANDOM_WEIGHTS
-from .config import RunConfig
+from .config import GradientSettings, RunConfig, names_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +114,7 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
 @click.argument("name", required=False)
 @click.option("--plugin", "plugins", type=FILE, multiple=True, help="Python file with methods of your own.")
 def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
-    """List the methods; with a NAME, what each of its settings means."""
+    """List the methods; with a NAME, explain its settings and those of every run."""
     from rich import box
     from rich.table import Table
 
@@ -133,6 +133,13 @@ def methods(name: str | None, plugins: tuple[Path, ...]) -> None:
         for setting, (default, meaning) in described(kind.Settings).items():
             table.add_row(*map(_plain, (setting, default, meaning)))
     _console().print(table)
+    if name is not None:
+        solved = names_of(GradientSettings) if kind.way == "statistics" else ()
+        shared = Table("Setting of every run", "Default", "Meaning", box=box.SIMPLE_HEAD)
+        for setting, (default, meaning) in described(RunConfig).items():
+            if setting not in ("method", "plugins", *solved):
+                shared.add_row(*map(_plain, (setting, default, meaning)))
+        _console().print(shared)
 
 
 @main.command()

@@ -12,10 +12,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ..devices import Precision
-from ..errors import InputError
 from ..manifests import Modality as Modality  # stage 2 takes it from here
 from ..manifests import published_names
-from ..options import Option, meanings
+from ..options import Option, bad_value, holds_several, meanings
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
@@ -126,13 +125,14 @@ def described(kind: type) -> dict[str, tuple[Any, str]]:
 def checked(kind: type, values: Mapping[str, Any]) -> Any:
     """An instance of the configuration class `kind`; InputError in one line for a bad value.
 
-    The word "none" is None for a field that is none by default.
+    The word "none" is None for a field that is none by default, and words for a tuple are parted by commas.
     """
     by_default_none = {field.name for field in fields(kind) if field.default is None}
     values = {name: None if value == "none" and name in by_default_none else value for name, value in values.items()}
+    for name, value in values.items():
+        if isinstance(value, str) and name in names_of(kind) and holds_several(kind, name):
+            values[name] = tuple(part.strip() for part in value.split(",") if part.strip())
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part in names_of(kind)) or kind.__name__
-        raise InputError(f"{where}: {first['msg']} (given {first['input']!r})") from error
+        raise bad_value(kind, error, str) from error

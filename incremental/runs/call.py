@@ -21,10 +21,7 @@ from ..results.files import content_of
 from . import configure as configuration
 from .experiment import place_for, places_for_seeds, run_once, run_seeds
 from .listeners import Guarded, Listener
-from .problem import Data, Problem, load_data, load_problem
-
-FILES = ("dataset", "manifest", "classes", "tasks", "cache")
-"""Settings that name files (a data set may), which are made absolute so that a run can be repeated from anywhere."""
+from .problem import Data, Problem, absolute, load_data, load_problem
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,9 @@ def configure(
 
     Args:
         method: its name, as `avcil-incr methods` lists it.
-        config_file: a run's config.json to repeat; what else is given wins over it. Plugins that it names are run as
-            well, unless others are given; a line on standard error names each before it is.
+        config_file: a run's config.json to repeat; files that it names are relative to its folder. What else is given
+            wins over it. Plugins that it names are run as well, unless others are given; a line on standard error names
+            each before it is.
         plugins: Python files with methods of your own. They are run.
         given: fields of `RunConfig` and of the method's settings, by name. They win over the settings that the data set
             was published with, which win over defaults.
@@ -96,10 +94,9 @@ def configure(
     kind = methods[str(method)]
     problem = load_problem(values.get("dataset"), values.get("manifest"), values.get("classes"))
     configuration.check_protocol(problem.protocol, methods.values())
-    for name in FILES:
-        if values.get(name) and (name != "dataset" or str(values[name]).endswith(".toml")):
-            values[name] = str(Path(values[name]).resolve())
-    if values.get("cache") is None:
+    configuration.check_settings(kind, methods, given, repeated)
+    values = absolute(values, Path.cwd())
+    if values.get("cache") is None and values.pop("cache", problem.protocol.get("cache")) is None:
         raise InputError("say where the features are: --cache DIR")
     config, settings = configuration.configure(kind, problem.protocol, values)
     unused = () if kind.way == "gradient" else tuple(name for name in names_of(GradientSettings) if name in given)
@@ -107,24 +104,29 @@ def configure(
 
 
 def repeated_settings(path: Path, *, announced: bool) -> dict[str, Any]:
-    """The settings of a config.json, flat; `announced`: its plugins are about to be run, which is said and checked."""
+    """The settings of a config.json, flat, its files made absolute from its folder.
+
+    `announced`: its plugins are about to be run, which is said and checked.
+    """
     content = content_of(path)
     of_run = dict(content["run"])
     settings: dict[str, Any] = of_run.pop("settings", {})
     for name in settings:
         if name in names_of(RunConfig):
             raise InputError(f"{path}: not a run's config.json: run.settings.{name} belongs into run")
+    folder = path.resolve().parent
+    plugins = [str((folder / plugin).resolve()) for plugin in of_run.get("plugins", [])]
     if announced:
         known = content["provenance"].get("plugins") or {}
-        for plugin in of_run.get("plugins", []):
+        for plugin in plugins:
             if plugin in known and Path(plugin).is_file() and sha256_of(Path(plugin)) != known[plugin]:
                 raise InputError(
                     f"{path} names the plugin {plugin}, which has changed since: "
                     "give it with --plugin to use it as it is"
                 )
-        for plugin in of_run.get("plugins", []):
+        for plugin in plugins:
             say(f"the configuration {path} runs the plugin {plugin}", err=True)
-    return of_run | settings
+    return absolute(of_run, folder) | {"plugins": plugins} | settings
 
 
 def run(

@@ -43,6 +43,26 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
+def check_settings(
+    kind: type[BaseMethod],
+    methods: Mapping[str, type[BaseMethod]],
+    given: Mapping[str, Any],
+    repeated: Mapping[str, Any],
+) -> None:
+    """InputError for a setting that only other methods have, by their names; `repeated` are from a config.json."""
+    known = {*names_of(RunConfig), *names_of(kind.Settings)}
+    for name in (*given, *repeated):
+        owners = [other for other, one in methods.items() if name in names_of(one.Settings)]
+        if name in known or not owners:
+            continue
+        if name not in given and repeated.get("method") in owners:
+            raise InputError(
+                f"the configuration is of {repeated['method']} and sets '{name}', which {kind.name} has not: "
+                "leave out --method, or --config"
+            )
+        raise InputError(f"the setting '{name}' belongs to {', '.join(owners)}, not to {kind.name}")
+
+
 def check_protocol(protocol: Mapping[str, Any], methods: Iterable[type[BaseMethod]]) -> None:
     """InputError for a setting in a data set's protocol that no run and no method has."""
     known = {*names_of(RunConfig), "other_settings"}.union(*(names_of(method.Settings) for method in methods))
@@ -63,7 +83,7 @@ def preset(method: type[BaseMethod], modality: str, protocol: Mapping[str, Any])
 
 def configure(method: type[BaseMethod], protocol: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[RunConfig, Any]:
     """The run's configuration and the method's settings: `given` over the benchmark's presets over defaults."""
-    modality = str(given.get("modality", "audio-visual"))
+    modality = str(given.get("modality", protocol.get("modality", "audio-visual")))
     run, settings = split_overrides(method, preset(method, modality, protocol) | dict(given))
     run["method"] = method.name
     if run.get("tasks") is not None and run.get("class_order_seed") is not None:

@@ -14,6 +14,7 @@ from ...devices import choose_device, dtype_of, fastest_precision
 from ...errors import InputError
 from ...manifests import (
     SPLITS,
+    Benchmark,
     Clip,
     Manifest,
     by_class,
@@ -28,6 +29,9 @@ from ..data.residence import Residence, Visual
 from ..data.tasks import ClipTable
 from ..learning.method import BaseMethod
 from ..learning.teacher import SMALLEST_BATCH
+
+FILES = ("dataset", "manifest", "classes", "tasks", "cache")
+"""Settings that name files (a data set may), which are made absolute so that a run can be repeated from anywhere."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,24 @@ def load_problem(dataset: str | None, manifest: str | None, classes: str | None)
             raise InputError("--classes goes with --manifest: a published benchmark has its own class order")
         benchmark = published(dataset)
         leaked = frozenset(clip.id for clip in benchmark.seen_in_training("test"))
-        return Problem(benchmark.manifest, benchmark.protocol, leaked)
+        return Problem(benchmark.manifest, protocol_of(benchmark, dataset), leaked)
     assert manifest is not None
     return Problem(read_manifest(Path(manifest), Path(classes) if classes else None), {}, frozenset())
+
+
+def protocol_of(benchmark: Benchmark, dataset: str) -> Mapping[str, Any]:
+    """A data set's protocol; files that it names are beside the TOML file `dataset` which says so."""
+    return absolute(benchmark.protocol, Path(dataset).resolve().parent)
+
+
+def absolute(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings whose files, where they are relative, are in `folder`."""
+    found = dict(values)
+    for name in FILES:
+        value = found.get(name)
+        if isinstance(value, str) and value and (name != "dataset" or value.endswith(".toml")):
+            found[name] = str((folder / value).resolve())
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...manifests import published, split_into_tasks
+from ...manifests import published
 from ..learning.method import BaseMethod
 from ..results.cause import settings_of
 from .configure import as_plain, configure
+from .problem import protocol_of, tasks_of
 from .provenance import ways_of
 
 
@@ -23,12 +24,14 @@ def published_figures(
         return None
     benchmark = published(config["dataset"])
     figures = benchmark.published.get(config["method"], {}).get(config["modality"])
-    if figures is None or "classes_per_task" not in benchmark.protocol:
+    protocol = protocol_of(benchmark, config["dataset"])
+    if figures is None or not {"classes_per_task", "tasks"} & protocol.keys():
         return None
     chosen = {name: config[name] for name in names}
-    preset = as_plain(*configure(kind, benchmark.protocol, chosen))
+    settled, settings = configure(kind, protocol, chosen)
+    preset = as_plain(settled, settings)
     provenance = ways_of(kind)
     if settings_of({"run": config, "provenance": provenance}) != settings_of({"run": preset, "provenance": provenance}):
         return None
-    order = split_into_tasks(benchmark.manifest.class_order, preset["classes_per_task"])
+    order = tasks_of(settled, benchmark.manifest)
     return list(figures) if [list(task) for task in tasks] == [list(task) for task in order] else None

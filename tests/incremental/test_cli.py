@@ -279,8 +279,9 @@ def test_methods():
         assert any(line.split()[:1] == [method] for line in listed.splitlines())
     one = done("methods", "av-cil")
     assert "ICCV 2023" in one
-    for setting in ("lambda_instance", "class_similarity", "temperature"):
+    for setting in ("lambda_instance", "class_similarity", "temperature", "learning_rate", "memory_size", "precision"):
         assert setting in one
+    assert "learning_rate" not in done("methods", "ridge")
 
 
 # ----------------------------------------------------------------------------------------- one line a mistake
@@ -298,7 +299,15 @@ def test_methods():
         ),
         (("run", "--method", "lwf", "--dataset", "ave", "--set", "temperature"), "--set takes FIELD=VALUE"),
         (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--set", "temperature=warm"), "temperature: "),
-        (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--modality", "smell"), "modality: "),
+        (
+            ("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--modality", "smell"),
+            "unknown value for modality 'smell'",
+        ),
+        (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--modality", "audi"), "did you mean 'audio'"),
+        (
+            ("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--set", "penalty=1"),
+            "the setting 'penalty' belongs to ridge, not to lwf",
+        ),
         (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--epochs", "0"), "epochs: "),
         (("run", "--method", "lwf", "--dataset", "ave", "--epochs", "ten"), "'ten' is not a valid integer"),
         (("run", "--method", "lwf", "--dataset", "ave", "--seeds", "0"), "--seeds"),

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from avcil.errors import InputError
 from avcil.incremental import config as room
-from avcil.incremental.config import RunConfig, checked, described
+from avcil.incremental.config import STRICT, RunConfig, checked, described
 from avcil.incremental.learning.gradient import Method
+from avcil.incremental.learning.method import Settings
 from avcil.incremental.methods import all_methods, find_method
 from avcil.incremental.runs.configure import as_plain, check_protocol, configure, parse_assignments
 from avcil.manifests import published
 from avcil.tests.incremental.synthetic import METHODS
+from pydantic.dataclasses import dataclass
 
 DATASETS = ("ave", "kinetics-sounds", "vggsound100")
 SHARED = {
@@ -180,8 +182,36 @@ def test_a_setting_of_another_method_is_unknown():
 def test_a_bad_value_is_told_in_one_line_with_its_field_and_itself(given: dict[str, Any]):
     ((name, value),) = given.items()
     message = refusal(**given)
-    assert message.startswith(f"{name}: ")
-    assert f"(given {value!r})" in message
+    assert message.startswith((f"{name}: ", f"unknown value for {name} {value!r}: "))
+    assert f"(given {value!r})" in message or message.startswith("unknown")
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ({"modality": "audi"}, "unknown value for modality 'audi': did you mean 'audio'?"),
+        ({"precision": "half"}, "unknown value for precision 'half': valid: auto, bfloat16, float32"),
+        ({"precision": "bfloat"}, "unknown value for precision 'bfloat': did you mean 'bfloat16'?"),
+        ({"attention_distillation": "grad_cam"}, "'grad_cam': did you mean 'grad-cam'?"),
+    ],
+)
+def test_a_wrong_word_is_told_with_the_nearest_one(given: dict[str, Any], near: str):
+    assert near in refusal(**given)
+
+
+@dataclass(frozen=True, config=STRICT)
+class WithWidths(Settings):
+    widths: tuple[int, ...] = (8,)
+    names: tuple[str, ...] | None = None
+
+
+def test_a_tuple_is_given_in_words_parted_by_commas():
+    assert checked(WithWidths, {"widths": "4, 16", "names": "a,b"}) == WithWidths((4, 16), ("a", "b"))
+    assert checked(WithWidths, {"widths": "4", "names": "none"}) == WithWidths((4,), None)
+    assert checked(WithWidths, {"widths": ""}) == WithWidths(())
+    assert checked(WithWidths, {"widths": [4, 16]}) == WithWidths((4, 16))
+    with pytest.raises(InputError, match=r"widths: .* integer"):
+        checked(WithWidths, {"widths": "4,x"})
 
 
 def test_classes_per_task_has_to_be_said_where_no_benchmark_and_no_file_says_it():
