@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM ask a run to stop: it ends the step it is in, saves its state and can be resumed from there."""
 
+import contextlib
+import os
 import signal
-import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any
@@ -38,7 +39,9 @@ class StopRequest:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
         self._restore()  # once more, and it is as if we had not been here
-        sys.stderr.write("\nstopping after this step; once more stops at once\n")
+        # Not sys.stderr: the signal may have come while that was being written to, which a buffer refuses.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nstopping after this step; once more stops at once\n")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -84,7 +84,7 @@ def test_a_solved_run_begins_its_task_again(made: Made, tmp_path: Path, method: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_asks_once_and_handlers_are_put_back(number: signal.Signals, capsys: pytest.CaptureFixture[str]):
+def test_a_signal_asks_once_and_handlers_are_put_back(number: signal.Signals, capfd: pytest.CaptureFixture[str]):
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     with StopRequest() as stop:
         assert not stop()
@@ -92,7 +92,7 @@ def test_a_signal_asks_once_and_handlers_are_put_back(number: signal.Signals, ca
         assert stop()
         assert stop.signal == number
         assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before  # a second one ends it
-    assert "once more stops at once" in capsys.readouterr().err
+    assert "once more stops at once" in capfd.readouterr().err
     with StopRequest():
         pass
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
