@@ -29,6 +29,8 @@ def choose_device(name: str) -> "torch.device":
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
+        if device.type == "meta":
+            raise RuntimeError("it has shapes and no values")
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0]
         raise InputError(f"device '{name}' cannot be used ({reason}); try --device auto or cpu") from error

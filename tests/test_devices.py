@@ -38,6 +38,8 @@ def test_devices_are_chosen_by_name():
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(InputError, match=r"^device 'cuda:99' cannot be used \(.*\); try --device auto or cpu$"):
         choose_device("cuda:99")
+    with pytest.raises(InputError, match=r"^device 'meta' cannot be used \(it has shapes and no values\); try"):
+        choose_device("meta")
 
 
 def test_its_names_can_be_had_without_pytorch():
