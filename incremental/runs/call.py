@@ -43,12 +43,16 @@ class ConfiguredRun:
         """As config.json has it."""
         return configuration.as_plain(self.config, self.settings)
 
-    def check_place(self, out: Path, seeds: int | None = None) -> None:
-        """InputError where `out` is taken by another run, before features are loaded, which takes its time."""
+    def check_place(self, out: Path, seeds: int | None = None) -> list[Path]:
+        """The folders of finished runs in `out`; InputError where it is taken by another run.
+
+        To be asked before features are loaded, which takes its time.
+        """
         if seeds is None:
-            place_for(self.config, self.settings, out)
+            places = [place_for(self.config, self.settings, out)]
         else:
-            places_for_seeds(self.config, self.settings, out, seeds)
+            places = list(places_for_seeds(self.config, self.settings, out, seeds).values())
+        return [place.path for place in places if place.finished]
 
     def load(self) -> Data:
         """Clips and features, for one run or several seeds."""
@@ -138,20 +142,20 @@ def run(
     data: Data | None = None,
     stop_asked: Callable[[], bool] = lambda: False,
 ) -> list[Mapping[str, Any]]:
-    """Run what was configured, or resume it; the content of each run's metrics.json.
+    """Run what was configured, or resume it; the content of each run's metrics.json. A finished run is left as it is.
 
     Args:
         configured: from `configure`.
         out: folder of the results.
-        seeds: run this many seeds, from the configured one on, in OUT/seed-N; finished ones are left as they are.
+        seeds: run this many seeds, from the configured one on, in OUT/seed-N.
         listeners: told of the course of every run. One that raises an exception is named in a warning and told nothing
             more; the run goes on.
         data: what `configured.load()` gave, where several calls are to share the loaded features.
         stop_asked: asked between steps whether to stop.
 
     Raises:
-        InputError: `out` holds another run, or a finished one where one run is wanted; the features lack clips;
-            `data` were loaded for a run that learns something else, or in another way.
+        InputError: `out` holds another run, or one of another cause; the features lack clips; `data` were loaded for a
+            run that learns something else, or in another way.
         Stopped: as `stop_asked` wanted; the same call resumes the run to the same bits.
     """
     out = Path(out)

@@ -58,6 +58,8 @@ class RunDirectory:
         elif path.exists() and any(
             file.name != LOCK and not file.name.endswith(PART_SUFFIX) for file in path.iterdir()
         ):
+            if any((folder / CONFIG).is_file() for folder in path.glob("seed-*")):
+                raise InputError(f"{path} holds runs of several seeds: give --seeds to go on, or choose another --out")
             raise InputError(f"{path} is not empty and holds no run; choose another --out")
 
     def _refuse(self, difference: str | None) -> None:

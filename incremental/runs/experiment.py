@@ -30,11 +30,8 @@ def build_method(kind: type[BaseMethod], config: RunConfig, settings: Any, width
 
 
 def place_for(config: RunConfig, settings: Any, out: Path) -> RunDirectory:
-    """The folder of one run; InputError where it is taken by another, or by one that is finished."""
-    directory = RunDirectory(out, as_plain(config, settings))
-    if directory.finished:
-        raise InputError(f"{out} holds a finished run; choose another --out, or see avcil-incr show {out}")
-    return directory
+    """The folder of one run, which may be finished; InputError where it is taken by another."""
+    return RunDirectory(out, as_plain(config, settings))
 
 
 def places_for_seeds(config: RunConfig, settings: Any, out: Path, seeds: int) -> dict[int, RunDirectory]:
@@ -59,11 +56,20 @@ def run_once(
 ) -> Mapping[str, Any]:
     """One run in folder `out`, resumed where an earlier session left it. Returns metrics.json's content.
 
+    A finished run is left as it is. InputError where the folder holds one of another cause.
     `plugins` as `provenance` takes them. Raises Stopped between two steps, its state saved, where `stop_asked` says so.
     """
+    made_from = provenance(config, data, kind, plugins)
     directory = place_for(config, settings, out)
+    directory.check(made_from)
+    if directory.finished:
+        return directory.metrics()
     with directory.alone(), enough_memory(data.device):
-        directory.begin(provenance(config, data, kind, plugins))
+        directory = place_for(config, settings, out)  # another process may have run here before the lock was ours
+        directory.check(made_from)
+        if directory.finished:
+            return directory.metrics()
+        directory.begin(made_from)
         progress = directory.progress(len(data.table.tasks))
         widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
         run = StartedRun(config, settings, kind.way, out, data.table)
@@ -99,11 +105,7 @@ def run_seeds(
     places = places_for_seeds(config, settings, out, seeds)
     for directory in places.values():
         directory.check(provenance(config, data, kind, plugins))
-    every: list[Mapping[str, Any]] = []
-    for seed, directory in places.items():
-        if directory.finished:
-            every.append(directory.metrics())
-            continue
-        one = replace(config, seed=seed)
-        every.append(run_once(kind, one, settings, data, directory.path, listeners, stop_asked, plugins))
-    return every
+    return [
+        run_once(kind, replace(config, seed=seed), settings, data, directory.path, listeners, stop_asked, plugins)
+        for seed, directory in places.items()
+    ]

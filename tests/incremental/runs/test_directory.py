@@ -4,7 +4,8 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -235,12 +236,39 @@ def test_states_are_written_after_tasks_and_when_enough_time_has_passed(
 def test_a_finished_run_is_not_overwritten(made: Made, tmp_path: Path):
     synthetic.run(made, "fine-tuning", tmp_path / "out", epochs=1)
     files = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    with pytest.raises(InputError, match="holds a finished run; choose another --out") as error:
-        synthetic.run(made, "fine-tuning", tmp_path / "out", epochs=1)
-    assert "\n" not in str(error.value)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert synthetic.run(made, "fine-tuning", tmp_path / "out", epochs=1) == metrics
     with pytest.raises(InputError, match="epochs = 1, not 2"):
         synthetic.run(made, "fine-tuning", tmp_path / "out", epochs=2)
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == files
+
+
+def test_what_another_process_did_before_the_lock_was_ours_counts(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It may have finished the run, or have begun another one."""
+    alone = RunDirectory.alone
+    others_now: list[int] = []
+
+    @contextmanager
+    def late(directory: RunDirectory) -> Iterator[None]:
+        if others_now:
+            synthetic.run(made, "fine-tuning", directory.path, epochs=others_now.pop())
+        with alone(directory):
+            yield
+
+    monkeypatch.setattr(RunDirectory, "alone", late)
+    others_now.append(1)
+    metrics = synthetic.run(made, "fine-tuning", tmp_path / "same", epochs=1)
+    assert json.loads((tmp_path / "same" / "metrics.json").read_text()) == metrics
+    others_now.append(2)
+    with pytest.raises(InputError, match="holds a run with epochs = 2, not 1"):
+        synthetic.run(made, "fine-tuning", tmp_path / "other", epochs=1)
+
+
+def test_a_folder_of_several_seeds_is_told_as_one(made: Made, tmp_path: Path):
+    synthetic.run(made, "fine-tuning", tmp_path / "seed-3", epochs=1)
+    assert "holds runs of several seeds: give --seeds to go on" in refusal(tmp_path)
 
 
 def test_the_state_of_a_run_killed_between_its_metrics_and_its_end_is_removed(
@@ -249,8 +277,8 @@ def test_the_state_of_a_run_killed_between_its_metrics_and_its_end_is_removed(
     out = tmp_path / "out"
     shutil.copytree(reference("fine-tuning"), out)
     (out / "state.pt").write_bytes(b"what the run was resumed from")
-    with pytest.raises(InputError, match="holds a finished run"):
-        synthetic.run(made, "fine-tuning", out)
+    synthetic.run(made, "fine-tuning", out)
+    assert not (out / "state.pt").exists()
     assert synthetic.differing(reference("fine-tuning"), out) == []
 
 
