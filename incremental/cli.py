@@ -73,7 +73,8 @@ def run(
         return
     if out is None:
         raise InputError("say where the results go: --out DIR")
-    configured.check_place(out, seeds)
+    for finished in configured.check_place(out, seeds):
+        say(f"{finished}: this run is finished, and left as it is")
     _run(configured, out, seeds)
 
 
@@ -280,7 +281,11 @@ def with_published_figures(runs: "Sequence[FinishedRun]") -> "list[FinishedRun]"
 
             kind = all_methods().get(config["method"])
             tasks = run.content["provenance"].get("tasks", [])
-            figures = None if kind is None else published_figures(kind, config, tasks)
+            try:
+                figures = None if kind is None else published_figures(kind, config, tasks)
+            except InputError as error:  # its data set may be gone, or the settings be none of today's
+                say(f"{run.path}: not compared with published figures: {error}", err=True)
+                figures = None
             found[place] = replace(run, metrics={**run.metrics, "published": figures})
     return found
 

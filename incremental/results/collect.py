@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, say
 from .cause import FACTS, SEED, facts_of, settings_of
 from .files import CONFIG, METRICS, config_of, metrics_of
 from .metrics import FIGURES
@@ -94,7 +94,11 @@ class Row:
 
 
 def load_runs(paths: Path | str | Sequence[Path | str]) -> list[FinishedRun]:
-    """The finished runs at or below a path, or each of several. InputError where there is none."""
+    """The finished runs at or below a path, or each of several.
+
+    One that cannot be read is named on standard error and left out. InputError where no run is left, and where a path
+    has none.
+    """
     found: list[Path] = []
     for path in map(Path, [paths] if isinstance(paths, Path | str) else paths):
         here = [path] if (path / METRICS).is_file() else sorted(file.parent for file in path.rglob(METRICS))
@@ -106,7 +110,17 @@ def load_runs(paths: Path | str | Sequence[Path | str]) -> list[FinishedRun]:
                 else f"{path}: no finished run there"
             )
         found += [run for run in here if run not in found]
-    return [FinishedRun(path, config_of(path), metrics_of(path)) for path in found]
+    runs, errors = [], []
+    for path in found:
+        try:
+            runs.append(FinishedRun(path, config_of(path), metrics_of(path)))
+        except InputError as error:
+            errors.append(error)
+    if not runs:
+        raise errors[0]
+    for problem in errors:
+        say(f"left out: {problem}", err=True)
+    return runs
 
 
 def rows_of(runs: Sequence[FinishedRun]) -> list[Row]:
@@ -151,7 +165,7 @@ def row_names(causes: Sequence[Mapping[str, Any]]) -> list[str]:
 def _in_short(fact: Any) -> str:
     """A fact in a table: a word as it is, a hash or a list by eight letters of a hash."""
     if fact is None:
-        return "unknown"
+        return "unrecorded"
     if isinstance(fact, str):
         return fact if len(fact) < 16 else fact[:8]
     return hashlib.sha256(json.dumps(fact).encode()).hexdigest()[:8]

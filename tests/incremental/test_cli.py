@@ -390,9 +390,54 @@ def test_a_damaged_cache(tmp_path: Path, fault: str):
 
 def test_another_run_in_the_same_place(made: Made, tmp_path: Path, reference: Callable[[str], Path]):
     words = run_words(made, reference("lwf"), "lwf")
-    assert "holds a finished run" in mistake(*words)
     assert "epochs = 2, not 5" in mistake(*words, "--epochs", "5")
     assert "temperature = 2.0, not 1.5" in mistake(*words, "--set", "temperature=1.5")
+
+
+def test_a_finished_run_is_no_mistake_and_left_as_it_is(made: Made, tmp_path: Path):
+    """With one seed and with several alike: a script may be run again."""
+    for words in (
+        run_words(made, tmp_path / "one", "lwf"),
+        (*run_words(made, tmp_path / "two", "lwf"), "--seeds", "2"),
+    ):
+        first = done(*words)
+        assert "left as it is" not in first
+        again = done(*words)
+        assert again.count("this run is finished, and left as it is") == (2 if "--seeds" in words else 1)
+        assert again.splitlines()[-6:] == first.splitlines()[-6:]  # the same table
+        assert "task 1/3" not in again
+
+
+def test_a_run_folder_that_is_damaged_costs_no_table(tmp_path: Path):
+    write(tmp_path / "good", "a")
+    bad = write(tmp_path / "bad", "b").path
+    (bad / "metrics.json").write_text("{")
+    result = call("table", tmp_path)
+    assert result.exit_code == 0
+    assert result.stderr.startswith(f"left out: {bad / 'metrics.json'} cannot be read as JSON")
+    assert "a " in result.stdout
+    assert str(bad) in mistake("table", bad)
+
+
+def test_a_data_set_that_is_gone_costs_no_table(tmp_path: Path):
+    """Of a run of version 0.1, which did not record whether its settings are the published ones."""
+    run = write(tmp_path / "old", "lwf", dataset=str(tmp_path / "gone.toml"), cache="c", modality="audio")
+    metrics = {key: value for key, value in run.metrics.items() if key != "published"}
+    (run.path / "metrics.json").write_text(json.dumps(metrics))
+    config = {"method": "lwf", "seed": 0, "dataset": str(tmp_path / "gone.toml"), "cache": "c", "modality": "audio"}
+    (run.path / "config.json").write_text(json.dumps({"run": config, "provenance": {}}))
+    result = call("table", tmp_path)
+    assert result.exit_code == 0
+    assert "lwf" in result.stdout
+    assert result.stderr.startswith(f"{run.path}: not compared with published figures: ")
+
+
+def test_figures_are_not_written_through_a_link(tmp_path: Path, reference: Callable[[str], Path]):
+    (tmp_path / "thesis.csv").write_text("mine")
+    (tmp_path / "a.csv").symlink_to(tmp_path / "thesis.csv")
+    done("table", reference("lwf"), "--csv", tmp_path / "a.csv")
+    assert (tmp_path / "thesis.csv").read_text() == "mine"
+    assert not (tmp_path / "a.csv").is_symlink()
 
 
 def test_runs_of_version_0_1_are_compared_with_the_published_figures(tmp_path: Path):
