@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,8 @@ def run(
     **options: Any,
 ) -> None:
     """Learn the tasks one after another and write the results to OUT."""
+    _refuse_early(out, seeds, plugins, options)
+
     from .runs.call import configure
     from .runs.configure import parse_assignments
 
@@ -76,6 +78,26 @@ def run(
     for finished in configured.check_place(out, seeds):
         say(f"{finished}: this run is finished, and left as it is")
     _run(configured, out, seeds)
+
+
+def _refuse_early(out: Path | None, seeds: int | None, plugins: Sequence[Path], options: Mapping[str, Any]) -> None:
+    """InputError for what can be seen to be wrong without PyTorch, whose import takes a second and more."""
+    from .plugins import read_plugin
+    from .results.cause import other_settings
+    from .results.files import CONFIG, check_free, config_of
+
+    for plugin in plugins:
+        read_plugin(plugin)
+    if out is None or seeds is not None:
+        return
+    if not (out / CONFIG).is_file():
+        check_free(out)
+        return
+    there = config_of(out)
+    here = {"run": {name: value for name, value in options.items() if value is not None}}
+    difference = other_settings(here | {"provenance": there["provenance"]}, there, resumed=True)
+    if difference is not None:
+        raise InputError(f"{out} holds a run with {difference}; choose another --out")
 
 
 def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:

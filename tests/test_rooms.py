@@ -110,3 +110,39 @@ assert not heavy, heavy
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Mean Accuracy" in done.stdout
+
+
+def test_what_is_wrong_with_a_folder_or_a_plugin_is_told_before_pytorch_is_imported(tmp_path: Path):
+    """It takes a second and more, and a cluster's file system makes ten of it."""
+    (tmp_path / "file").touch()
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").touch()
+    write(tmp_path / "taken", "lwf", batch_size=64)
+    write(tmp_path / "seeds" / "seed-0", "lwf")
+    (tmp_path / "bad.py").write_text("class A(:\n")
+    words = ["--method", "lwf", "--dataset", "ave", "--cache", "c", "--out"]
+    cases = [
+        ([*words, str(tmp_path / "file")], "is a file"),
+        ([*words, str(tmp_path / "thesis")], "is not empty and holds no run"),
+        ([*words, str(tmp_path / "seeds")], "holds runs of several seeds: give --seeds"),
+        ([*words, str(tmp_path / "taken"), "--batch-size", "32"], "holds a run with batch_size = 64, not 32"),
+        ([*words, str(tmp_path / "taken"), "--method", "ridge"], "holds a run with method = 'lwf', not 'ridge'"),
+        ([*words, str(tmp_path / "new"), "--plugin", str(tmp_path / "gone.py")], "gone.py: no such file"),
+        ([*words, str(tmp_path / "new"), "--plugin", str(tmp_path / "bad.py")], "bad.py, line 1: SyntaxError"),
+    ]
+    program = f"""
+import contextlib, io, sys
+from avcil.incremental.cli import main
+for words, said in {cases!r}:
+    heard = io.StringIO()
+    with contextlib.redirect_stderr(heard):
+        try:
+            main(["run", *words])
+        except SystemExit as ended:
+            assert ended.code == 2, ended.code
+    assert said in heard.getvalue(), heard.getvalue()
+    heavy = [name for name in ("torch", "pandas", "scipy", "sklearn", "h5py") if name in sys.modules]
+    assert not heavy, (words, heavy)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

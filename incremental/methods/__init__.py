@@ -8,9 +8,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-import traceback
 from collections.abc import Iterable
-from importlib.abc import SourceLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +17,7 @@ from typing import get_args
 from ...errors import InputError, unknown
 from ..config import MODALITIES, RunConfig, names_of
 from ..learning.method import BaseMethod, Replay, Settings
+from ..plugins import in_one_line, plugin_error, read_plugin
 
 GROUP = "avcil.methods"
 """Entry points by which installed packages offer methods."""
@@ -46,43 +45,23 @@ def executed_plugins(paths: Iterable[str]) -> dict[str, str]:
 
 def load_plugin(path: Path) -> ModuleType:
     """The module in file `path`; InputError where it cannot be run or holds no method."""
-    if not path.is_file():
-        raise InputError(f"--plugin {path}: no such file")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"--plugin {path} cannot be read ({error.strerror or error})") from None
-    digest = hashlib.sha256(content).hexdigest()
+    file = read_plugin(path)
     # Named by place and content too: two files of one name, or two versions of one file, are two modules.
-    mark = hashlib.sha256(f"{path.resolve()} {digest}".encode()).hexdigest()[:12]
+    mark = hashlib.sha256(f"{path.resolve()} {file.sha256}".encode()).hexdigest()[:12]
     spec = importlib.util.spec_from_file_location(f"avcil_plugin_{path.stem}_{mark}", path)
-    if spec is None or not isinstance(spec.loader, SourceLoader):
-        raise InputError(f"--plugin {path}: not a Python file")
+    assert spec is not None  # as it is for every name that ends in .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # dataclasses look up their own module
     try:
-        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))  # what was hashed is what is run
+        exec(file.code, vars(module))  # what was hashed is what is run
     except (Exception, SystemExit) as error:
-        raise InputError(f"--plugin {path}{_line_of(error, path)}: {_in_one_line(error)}") from error
+        raise plugin_error(path, error) from error
     if not methods_in(module):
         raise InputError(
             f"--plugin {path}: defines no subclass of avcil.incremental.Method or StatisticsMethod with a name"
         )
-    _EXECUTED[str(path)] = digest
+    _EXECUTED[str(path)] = file.sha256
     return module
-
-
-def _line_of(error: BaseException, path: Path) -> str:
-    """ ", line 12" where the error came up in file `path`, as far as that is known."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    if isinstance(error, SyntaxError):
-        lines.append(error.lineno)
-    return f", line {lines[-1]}" if lines else ""
-
-
-def _in_one_line(error: BaseException) -> str:
-    words = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {' '.join(words.split())}"
 
 
 def _load_entry_point(point: EntryPoint) -> type[BaseMethod]:
@@ -91,7 +70,7 @@ def _load_entry_point(point: EntryPoint) -> type[BaseMethod]:
     try:
         kind = point.load()
     except (Exception, SystemExit) as error:
-        raise InputError(f"{where} cannot be loaded: {_in_one_line(error)}") from error
+        raise InputError(f"{where} cannot be loaded: {in_one_line(error)}") from error
     if not (isinstance(kind, type) and issubclass(kind, BaseMethod) and "name" in vars(kind)):
         raise InputError(f"{where} is no subclass of avcil.incremental.Method or StatisticsMethod with a name")
     return kind

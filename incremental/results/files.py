@@ -11,11 +11,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from ...errors import InputError
-from ...files import read_json
+from ...files import PART_SUFFIX, read_json
 from .metrics import FIGURES
 
 METRICS = "metrics.json"
 CONFIG = "config.json"
+LOCK = ".lock"
 
 
 class _Shape(BaseModel):
@@ -104,6 +105,19 @@ class _Summary(_Shape):
 
 
 _Metrics: type[_Summary] = create_model("_Metrics", __base__=_Summary, **dict.fromkeys(FIGURES, (float | None, None)))  # type: ignore[call-overload]
+
+
+def check_free(folder: Path) -> None:
+    """InputError where a folder cannot become a run's: it holds something else, or is none."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file, and results need a folder; choose another --out")
+    if all(file.name == LOCK or file.name.endswith(PART_SUFFIX) for file in folder.iterdir()):
+        return
+    if any((seed / CONFIG).is_file() for seed in folder.glob("seed-*")):
+        raise InputError(f"{folder} holds runs of several seeds: give --seeds to go on, or choose another --out")
+    raise InputError(f"{folder} is not empty and holds no run; choose another --out")
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -24,18 +24,17 @@ import pandas as pd
 from safetensors.torch import save
 
 from ...errors import InputError
-from ...files import PART_SUFFIX, cannot_write, leftovers, locked, sha256_of, write_json, written_aside
+from ...files import cannot_write, leftovers, locked, sha256_of, write_json, written_aside
 from ..data.tasks import ClipTable
 from ..learning.state import Progress
 from ..results.cause import other_facts, other_settings
-from ..results.files import CONFIG, METRICS, config_of, metrics_of
+from ..results.files import CONFIG, LOCK, METRICS, check_free, config_of, metrics_of
 from ..results.metrics import class_accuracies, confusion_matrix
 from .listeners import Listener, StartedRun
 from .outcome import predictions_of
 from .state_file import read_state, write_state
 
 STATE = "state.pt"
-LOCK = ".lock"
 FOLDERS = ("weights", "memory")
 
 
@@ -53,14 +52,8 @@ class RunDirectory:
             self._refuse(other_settings(here, there, resumed=not self.finished))
             if self.finished:  # a run killed at its very end leaves a state that nobody needs any more
                 (path / STATE).unlink(missing_ok=True)
-        elif path.exists() and not path.is_dir():
-            raise InputError(f"{path} is a file, and results need a folder; choose another --out")
-        elif path.exists() and any(
-            file.name != LOCK and not file.name.endswith(PART_SUFFIX) for file in path.iterdir()
-        ):
-            if any((folder / CONFIG).is_file() for folder in path.glob("seed-*")):
-                raise InputError(f"{path} holds runs of several seeds: give --seeds to go on, or choose another --out")
-            raise InputError(f"{path} is not empty and holds no run; choose another --out")
+        else:
+            check_free(path)
 
     def _refuse(self, difference: str | None) -> None:
         if difference is not None:
