@@ -3,17 +3,19 @@
 Shapes: n clips.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..config import RunConfig
+from ..data.batch import Batch
 from ..data.memory import ExemplarMemory
 from ..data.reader import ClipReader
 from ..data.tasks import Task
 from .randomness import generator
+from .state import Stopped
 
 
 @dataclass
@@ -36,6 +38,13 @@ class TaskContext:
     def over(self, function: Callable[..., Tensor], clips: Tensor) -> Tensor:
         """`function` of `clips` (n,), batch by batch without gradients, joined, on the CPU."""
         return self.reader.over(function, clips, self.config.evaluation_batch_size)
+
+    def batches(self, index: Sequence[Tensor]) -> Iterator[Batch]:
+        """The clips of each entry of `index`. Raises Stopped before a further batch where the run is to stop."""
+        for number, batch in enumerate(self.reader.batches(index)):
+            if number and self.stop_asked():
+                raise Stopped
+            yield batch
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A CPU generator of the run's seed, the current task and `purpose`."""

@@ -157,7 +157,9 @@ class GradientLearning:
         optimiser = torch.optim.Adam(weights, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
         step: Step = partial(self._step, optimiser=optimiser)
         for epoch in range(1, self.method.balanced_epochs + 1):
-            self._epoch(self.config.epochs + epoch, exemplars, exemplars[:0], step)
+            if epoch > 1 and self.context.stop_asked():
+                raise Stopped
+            self._epoch(self.config.epochs + epoch, exemplars, exemplars[:0], step, self.context.stop_asked)
         for weight in frozen:
             weight.requires_grad_(False)
         self.method.after_epoch(self.context)
@@ -172,7 +174,7 @@ class GradientLearning:
         once = self.config.teacher == "once"
         return Teacher(
             frozen.to(self.device).requires_grad_(False),
-            reader,
+            context,
             clips=torch.cat([context.pool, context.beside]),
             memory_clips=context.beside,
             batch_size=reader.at_once(self.config.evaluation_batch_size),

@@ -31,6 +31,8 @@ class Progress:
     """Steps that are done of the epoch after those, where a run was stopped within one."""
     sums: State | None = None
     """Sums of the loss terms over these steps."""
+    awaiting: dict[str, float] | None = None
+    """The mean loss terms of the epoch after those, where it has ended and was stopped in its validation."""
     best: State | None = None
     """The method's state after the chosen epoch so far."""
     best_accuracy: float = -1.0

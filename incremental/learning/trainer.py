@@ -7,7 +7,8 @@ Shapes: n clips, C classes.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -85,34 +86,28 @@ class Trainer:
         context = self._context(task)
         self.reader.residence.hold(torch.cat([context.pool, context.beside, validation, test]))
 
-        learning = self.method.learning(context)
+        with self._told_of_stops(progress):
+            learning = self.method.learning(context)
         self._grow(task)
         self.method.begin_task(context)  # of a resumed task too: it may set more than what is saved
         if progress.method is not None:
             self._restore(progress.method)
-        for epoch, terms in self._until_stopped(learning, progress):
-            line: dict[str, Any] = {"task": task.number, "epoch": epoch} | terms
-            if self.config.model_choice == "best":
-                accuracy = self._accuracy(validation)
-                line["validation_accuracy"] = accuracy
-                if accuracy > progress.best_accuracy:  # the first of equals stays
-                    progress.best_accuracy, progress.best_epoch = accuracy, epoch
-                    progress.best = copy_of(self.method.state_dict())
-            progress.history.append(line)
-            progress.epoch = epoch
+        if progress.awaiting is not None:
+            with self._told_of_stops(progress):
+                self._end_epoch(progress.awaiting, task, progress)
+        for terms in self._epochs(learning, progress):
+            progress.awaiting = terms
             learning.write_state(progress)
-            self._count_time(progress)
-            for listener in self.listeners:
-                listener.epoch_ended(progress)
-            if self.stop_asked():  # an epoch of one step has no place between steps
-                for listener in self.listeners:
-                    listener.stopped(progress)
-                raise Stopped
+            with self._told_of_stops(progress):
+                self._end_epoch(terms, task, progress)
 
         if progress.best is not None:
             self.method.load_state_dict(progress.best)
+        # Where the run is stopped from here on, the task is resumed from the end of its last epoch.
+        learnt = copy_of(self.method.state_dict()) if progress.method is not None else None
         self._admit_exemplars(context, task)
-        figures = learning.conclude()
+        with self._told_of_stops(progress, learnt):
+            figures = learning.conclude()
         if figures:
             progress.history.append({"task": task.number, "epoch": progress.epoch} | figures)
         self.method.end_task(context)
@@ -134,12 +129,42 @@ class Trainer:
         progress.seconds += now - self._since
         self._since = now
 
-    def _until_stopped(self, learning: Learning, progress: Progress) -> Iterator[tuple[int, dict[str, float]]]:
-        """The epochs of `learning`; where it is stopped within one, that is told to listeners first."""
+    def _end_epoch(self, terms: Mapping[str, float], task: Task, progress: Progress) -> None:
+        """Validate after the epoch that follows `progress.epoch`, choose, and tell. Raises Stopped."""
+        epoch = progress.epoch + 1
+        line: dict[str, Any] = {"task": task.number, "epoch": epoch} | dict(terms)
+        if self.config.model_choice == "best":
+            accuracy = self._accuracy(self.table.of("val", range(task.seen_classes)))
+            line["validation_accuracy"] = accuracy
+            if accuracy > progress.best_accuracy:  # the first of equals stays
+                progress.best_accuracy, progress.best_epoch = accuracy, epoch
+                progress.best = copy_of(self.method.state_dict())
+        progress.history.append(line)
+        progress.epoch, progress.awaiting = epoch, None
+        self._count_time(progress)
+        for listener in self.listeners:
+            listener.epoch_ended(progress)
+        if self.stop_asked():  # an epoch of one step has no place between steps
+            raise Stopped
+
+    def _epochs(self, learning: Learning, progress: Progress) -> Iterator[dict[str, float]]:
+        """The loss terms of each epoch; where it is stopped within one, that is told to listeners first."""
+        with self._told_of_stops(progress):
+            try:
+                for _, terms in learning.epochs(progress):
+                    yield terms
+            except Stopped:
+                learning.write_state(progress)
+                raise
+
+    @contextmanager
+    def _told_of_stops(self, progress: Progress, state: State | None = None) -> Iterator[None]:
+        """Where the run is stopped within it, listeners are told, the method standing as `state` if that is given."""
         try:
-            yield from learning.epochs(progress)
+            yield
         except Stopped:
-            learning.write_state(progress)
+            if state is not None:
+                progress.method = state
             self._count_time(progress)
             for listener in self.listeners:
                 listener.stopped(progress)
@@ -158,13 +183,17 @@ class Trainer:
         )
 
     def _accuracy(self, clips: Tensor) -> float:
-        """Percent of `clips` (n,) whose highest score is their label's."""
-        right = self.reader.over(
-            lambda batch: self._scores(batch).argmax(dim=1) == batch.labels,
-            clips,
-            self.config.evaluation_batch_size,
-        )
-        return 100.0 * float(right.double().mean())
+        """Percent of `clips` (n,) whose highest score is their label's. Raises Stopped between batches."""
+        first = True
+
+        def right(batch: Batch) -> Tensor:
+            nonlocal first
+            if not first and self.stop_asked():
+                raise Stopped
+            first = False
+            return self._scores(batch).argmax(dim=1) == batch.labels
+
+        return 100.0 * float(self.reader.over(right, clips, self.config.evaluation_batch_size).double().mean())
 
     def _scores(self, batch: Batch) -> Tensor:
         """The method's scores (B, C). InputError where there is not one for every clip and class seen."""

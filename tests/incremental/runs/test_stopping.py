@@ -1,10 +1,12 @@
 """A run that is asked to stop ends its step, saves, and is resumed to the same bits."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,23 +39,77 @@ class Heard(Listener):
 
     def __init__(self) -> None:
         self.places: list[tuple[int, int, int]] = []
+        self.full: list[tuple[int, int, int, bool]] = []
+        """With whether an epoch awaits its validation."""
 
     def stopped(self, run: StartedRun, progress: Progress) -> None:
         self.places.append((progress.task, progress.epoch, progress.step))
+        self.full.append((*self.places[-1], progress.awaiting is not None))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_stopped_within_epochs_again_and_again_has_the_same_bits(
     made: Made, tmp_path: Path, method: str, reference: Callable[[str], Path]
 ):
-    heard = Heard()
-    for calls in (1, 1, 2, 1):
-        with pytest.raises(Stopped):
+    """In steps, in validation and while the teacher is asked, wherever it happens to be."""
+    heard, calls = Heard(), 0
+    while not (tmp_path / "out" / "metrics.json").exists():
+        calls += 1
+        with contextlib.suppress(Stopped):
             run_once(*synthetic.prepare(made, method), tmp_path / "out", [heard], Countdown(calls))
-        assert not (tmp_path / "out" / "metrics.json").exists()
-    assert len(set(heard.places)) == 4  # each time further on
-    run_once(*synthetic.prepare(made, method), tmp_path / "out")
+    assert len(heard.places) == calls - 1 > 4
+    reached = [(task, epoch + 1, 0) if awaiting else (task, epoch, step) for task, epoch, step, awaiting in heard.full]
+    assert reached == sorted(reached)  # never back
     assert synthetic.differing(reference(method), tmp_path / "out") == []
+
+
+class Within:
+    """Asks to stop once the run is at work in the method `name` of the trainer or of a way of learning."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asked = 0
+
+    def __call__(self) -> bool:
+        within = any(frame.name == self.name for frame in traceback.extract_stack())
+        self.asked += within
+        return within
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "place", "given"),
+    [
+        ("av-cil", "_ask_teacher", (2, 0, 0), {}),
+        ("afc-nme", "_ask_teacher", (2, 0, 0), {}),
+        ("icarl-nme", "_accuracy", (2, 0, 0), {}),
+        ("afc-lsc", "conclude", (2, 2, 0), {"balanced_epochs": 3}),
+        ("afc-lsc", "conclude", (2, 2, 0), {"balanced_epochs": 3, "model_choice": "last"}),
+        ("afc-nme", "conclude", (2, 2, 0), {"balanced_epochs": 3, "batch_size": 256}),
+    ],
+)
+def test_a_run_stops_in_whatever_takes_time(
+    made: Made, tmp_path: Path, method: str, name: str, place: tuple[int, int, int], given: Any
+):
+    heard, stop = Heard(), Within(name)
+    with pytest.raises(Stopped):
+        run_once(*synthetic.prepare(made, method, **given), tmp_path / "out", [heard], stop)
+    assert (stop.asked, heard.full) == (1, [(*place, name == "_accuracy")])
+    run_once(*synthetic.prepare(made, method, **given), tmp_path / "out")
+    synthetic.run(made, method, tmp_path / "whole", **given)
+    assert synthetic.differing(tmp_path / "whole", tmp_path / "out") == []
+
+
+class AfterEpochs(Listener):
+    """Asks to stop whenever an epoch has ended."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def epoch_ended(self, run: StartedRun, progress: Progress) -> None:
+        self.ended = True
+
+    def __call__(self) -> bool:
+        return self.ended
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -63,7 +119,8 @@ def test_a_run_whose_epochs_are_one_step_each_stops_after_each(made: Made, tmp_p
     heard = Heard()
     while not (tmp_path / "out" / "metrics.json").exists():
         try:
-            run_once(*synthetic.prepare(made, method, **given), tmp_path / "out", [heard], Countdown(1))
+            stop = AfterEpochs()
+            run_once(*synthetic.prepare(made, method, **given), tmp_path / "out", [heard, stop], stop)
         except Stopped:
             assert heard.places[-1][2] == 0
     assert [place[:2] for place in heard.places] == [(task, epoch) for task in (1, 2, 3) for epoch in (1, 2)]
