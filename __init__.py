@@ -16,7 +16,11 @@ In Python: `open_cache`, `run`, `results` and `load`, each imported when it is f
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    raise ImportError("avcil runs on Linux and macOS, not on Windows itself: install it within WSL 2")
 
 from .versions import __version__ as __version__
 

@@ -6,5 +6,6 @@ NOT_INSTALLED = ("build*", "benchmarks*", "docs*", "tests*")
 
 setup(
     script_name="setup.py",  # so that it knows itself, and is no module of the package
-    packages=["avcil", *(f"avcil.{found}" for found in find_packages(exclude=NOT_INSTALLED))],
+    # The documents' examples go along, to be given to --plugin or copied.
+    packages=["avcil", "avcil.examples", *(f"avcil.{found}" for found in find_packages(exclude=NOT_INSTALLED))],
 )

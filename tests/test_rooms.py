@@ -146,3 +146,12 @@ for words, said in {cases!r}:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_windows_is_told_where_to_go_instead_of_a_missing_module():
+    program = "import sys; sys.platform = 'win32'\nimport avcil"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: avcil runs on Linux and macOS, not on Windows itself: install it within WSL 2"
+    )

@@ -60,6 +60,8 @@ def test_every_package_and_data_file_is_in_the_wheel(wheel: Path):
         wanted = {str(path.relative_to(ROOT)) for path in sources if path.suffix in (".py", ".csv", ".toml", ".typed")}
         assert wanted
         assert {f"avcil/{name}" for name in wanted} <= names
+    examples = {f"avcil/examples/{path.name}" for path in (ROOT / "docs" / "examples").glob("*.py")}
+    assert "avcil/examples/logit_replay.py" in examples <= names
     assert not [name for name in names if name.split("/")[1] in NOT_INSTALLED]
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
 
@@ -75,3 +77,5 @@ def test_the_commands_run_from_the_wheel(environment: Path):
     config = json.loads(printed)
     assert (config["classes_per_task"], config["memory_size"], config["epochs"]) == (7, 340, 200)
     assert "av-cil" in run(environment, "avcil-incr", "methods")
+    example = run(environment, "python", "-c", "from avcil.examples import logit_replay; print(logit_replay.__file__)")
+    assert "logit-replay" in run(environment, "avcil-incr", "methods", "--plugin", example.strip())
