@@ -114,8 +114,8 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
         + (f"{config.epochs} epochs a task; " if kind.way == "gradient" else "one pass a task; ")
         + f"{data.device}, {str(data.dtype).removeprefix('torch.')}"
     )
-    if configured.unused:
-        say(f"not used, since {kind.name} is solved in one pass: {', '.join(configured.unused)}")
+    for line in configured.notes(data):
+        say(line)
     if data.residence.plan is not None:
         say(f"features: {data.residence.plan}")
     for line in data.losses():

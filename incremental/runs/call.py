@@ -22,6 +22,7 @@ from . import configure as configuration
 from .experiment import place_for, places_for_seeds, run_once, run_seeds
 from .listeners import Guarded, Listener
 from .problem import Data, Problem, absolute, load_data, load_problem
+from .provenance import ways_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class ConfiguredRun:
     """SHA-256 of what was executed of each plugin, by path."""
     unused: tuple[str, ...] = ()
     """Settings that were given and that a method which is solved has no use for."""
+    memory_by_default: bool = False
+    """Whether nobody, not the data set either, said how large the exemplar memory is to be."""
 
     def plain(self) -> dict[str, Any]:
         """As config.json has it."""
@@ -53,6 +56,21 @@ class ConfiguredRun:
         else:
             places = list(places_for_seeds(self.config, self.settings, out, seeds).values())
         return [place.path for place in places if place.finished]
+
+    def notes(self, data: Data) -> list[str]:
+        """Lines on settings that are in order and may not be what was meant."""
+        lines = []
+        if self.unused:
+            lines.append(f"not used, since {self.kind.name} is solved in one pass: {', '.join(self.unused)}")
+        size, train = self.config.memory_size, data.table.splits.count("train")
+        if not ways_of(self.kind)["memory"]:
+            return lines
+        if size > train:
+            lines.append(f"memory_size {size} is more than the {train} training clips: all of them are kept")
+        elif self.memory_by_default:
+            of_this = f"this list has {train} training clips"
+            lines.append(f"memory_size is {size}, which is AVE's, since nothing else was given; {of_this}")
+        return lines
 
     def load(self) -> Data:
         """Clips and features, for one run or several seeds."""
@@ -104,7 +122,8 @@ def configure(
         raise InputError("say where the features are: --cache DIR")
     config, settings = configuration.configure(kind, problem.protocol, values)
     unused = () if kind.way == "gradient" else tuple(name for name in names_of(GradientSettings) if name in given)
-    return ConfiguredRun(kind, config, settings, problem, executed, unused)
+    by_default = values.get("memory_size") is None and "memory_size" not in problem.protocol
+    return ConfiguredRun(kind, config, settings, problem, executed, unused, by_default)
 
 
 def repeated_settings(path: Path, *, announced: bool) -> dict[str, Any]:

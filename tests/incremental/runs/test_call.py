@@ -164,6 +164,32 @@ def test_methods_and_settings_share_data(made: Made, tmp_path: Path):
         assert run(configured(made, method, **other), tmp_path / method, data=data)[0]["method"] == method
 
 
+# ------------------------------------------------------------------------------------------------------- notes
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "lines"),
+    [
+        ("ss-il", {"memory_size": 9}, []),
+        ("ss-il", {"memory_size": 31}, ["memory_size 31 is more than the 30 training clips: all of them are kept"]),
+        ("lwf", {"memory_size": 31}, []),
+        ("ridge", {"epochs": 3}, ["not used, since ridge is solved in one pass: epochs"]),
+    ],
+)
+def test_what_may_not_be_meant_is_said(tmp_path: Path, method: str, given: dict[str, Any], lines: list[str]):
+    made = synthetic.make(tmp_path / "data", counts={"train": 5, "val": 1, "test": 1})
+    found = configure(method, manifest=made.manifest, cache=made.cache, classes_per_task=2, **given)
+    assert found.notes(found.load()) == lines
+
+
+def test_aves_memory_is_said_to_be_aves(tmp_path: Path):
+    made = synthetic.make(tmp_path / "data", counts={"train": 60, "val": 1, "test": 1})
+    found = configure("ss-il", manifest=made.manifest, cache=made.cache, classes_per_task=2)
+    (line,) = found.notes(found.load())
+    assert line == "memory_size is 340, which is AVE's, since nothing else was given; this list has 360 training clips"
+    assert not configure("ss-il", dataset="ave", cache="c").memory_by_default
+
+
 # ------------------------------------------------------------------------------------------------ odd arguments
 
 
