@@ -27,7 +27,12 @@ FACTS = {
     "computed_in": ("computed_in", "arithmetic in another precision"),
     "plugins": ("plugins", "another version of a plugin"),
 }
-"""Entries of the provenance that belong to a cause: what a row calls them, and what to say where they differ."""
+"""Entries of the provenance that belong to a cause: what a row calls them, and what to say where they differ.
+
+The versions of this package and of the libraries are recorded beside them and are no cause. This package's own methods
+give the same bits from version to version, which tests hold against recorded values, and a run whose libraries were
+brought up to date has to be resumable; PyTorch's own rounding is no other experiment, no more than another processor's.
+"""
 
 
 def settings_of(content: Mapping[str, Any]) -> dict[str, Any]:

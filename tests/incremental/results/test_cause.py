@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from avcil import __version__
 from avcil.incremental.config import ExecutionSettings, GradientSettings, ProblemSettings, RunConfig, names_of
 from avcil.incremental.methods import find_method
 from avcil.incremental.results.cause import (
@@ -13,8 +14,9 @@ from avcil.incremental.results.cause import (
     other_settings,
     settings_of,
 )
-from avcil.incremental.runs.provenance import ways_of
+from avcil.incremental.runs.provenance import LIBRARIES, ways_of
 from avcil.tests.incremental.synthetic import METHODS, SOLVED
+from avcil.versions import versions
 
 RUN: dict[str, Any] = dict.fromkeys(names_of(RunConfig), 1) | {"settings": {"w": 1}}
 PROVENANCE: dict[str, Any] = dict.fromkeys(FACTS, "a") | {"plugins": {"own.py": "1"}}
@@ -61,6 +63,12 @@ def test_what_an_older_version_did_not_record_counts_as_in_a_tables_rows(entry: 
     assert other(content(), older) == f"no record of its {title}, as an older version made it"
     assert other(content(), older, resumed=True) is None
     assert (facts_of(content()), settings_of(content())) != (facts_of(older), settings_of(older))
+
+
+def test_versions_are_recorded_and_no_cause():
+    older = content({}, {"versions": {"avcil": "0.1.0", "torch": "2.6"}})
+    assert other_facts(content({}, {"versions": {"avcil": "0.2.0", "torch": "2.8"}}), older) is None
+    assert versions(LIBRARIES)["avcil"] == __version__
 
 
 def test_plugins_count_by_content():
