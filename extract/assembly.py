@@ -85,7 +85,8 @@ def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
     """
     benchmark = benchmark_of(config)
     located = locate(benchmark, config.videos)
-    say(in_words(benchmark.manifest, located))
+    for line in (*benchmark.manifest.notes, in_words(benchmark.manifest, located)):
+        say(line)
     encoders, precision = load_encoders(config)
     for line in describe(encoders, precision):
         say(line)

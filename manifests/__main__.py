@@ -52,7 +52,7 @@ def check(clips: Path, classes: Path | None) -> None:
     manifest = read_manifest(clips, classes)
     counts = ", ".join(f"{len(manifest.of_split(split))} {split}" for split in SPLITS)
     say(f"{manifest.name}: {len(manifest.class_order)} classes, clips: {counts}")
-    for line in gaps(manifest):
+    for line in (*manifest.notes, *gaps(manifest)):
         say(f"note: {line}")
 
 

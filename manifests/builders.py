@@ -20,7 +20,6 @@ from .tables import read_rows, read_table, refuse_hidden
 AVE_LISTS: Mapping[Split, str] = {"train": "trainSet.txt", "val": "valSet.txt", "test": "testSet.txt"}
 AVE_HEADER = ("Category", "VideoID", "Quality", "StartTime", "EndTime")
 KINETICS_COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
-KINETICS_SPLITS = {"validate": "val", "validation": "val"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def build_kinetics(files: Iterable[Path], classes: Sequence[str] | None = None, 
     rows = []
     for file in files:
         for number, cells in read_table(Path(file), KINETICS_COLUMNS, ("is_cc",)):
-            split = split_named(KINETICS_SPLITS.get(cells["split"], cells["split"]), Path(file), number)
+            split = split_named(cells["split"], Path(file), number)
             rows.append(_Row(f"{file} row {number}", cells["youtube_id"], cells["label"], split))
     return _build(name, rows, classes)
 

@@ -5,19 +5,13 @@ label before others. A folder that is named as another class holds no file of th
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from ..files import sha256_of
-from .clips import SPLITS, Clip, Split
-
-SPLIT_FOLDERS: Mapping[Split, Collection[str]] = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validate", "validation"),
-    "test": ("test", "testing"),
-}
+from .clips import SPLIT_NAMES, Clip
 
 
 @dataclass(frozen=True)
@@ -35,9 +29,6 @@ class Choice:
 def folder_name(text: str) -> str:
     """What a folder and a label have in common when one is named as the other: "blowing nose", "Blowing_Nose"."""
     return re.sub(r"[\W_]+", " ", text.casefold()).strip() or text
-
-
-SPLIT_NAMES = frozenset(folder_name(name) for split in SPLITS for name in SPLIT_FOLDERS[split])
 
 
 def choose(candidates: Sequence[tuple[int, Path]], clip: Clip, directory: Path, classes: Collection[str]) -> Choice:
@@ -69,8 +60,8 @@ def _nearness(path: Path, clip: Clip, directory: Path, classes: Collection[str])
     """2 in a folder of the clip's split and one of its label, 1 in one of its label, -1 in another class's, else 0."""
     folders = {folder_name(part) for part in path.parent.relative_to(directory).parts}
     if folder_name(clip.label) in folders:
-        return 2 if folders & set(SPLIT_FOLDERS[clip.split]) else 1
-    return -1 if (folders - SPLIT_NAMES) & set(classes) else 0
+        return 2 if clip.split in {SPLIT_NAMES.get(folder) for folder in folders} else 1
+    return -1 if (folders - SPLIT_NAMES.keys()) & set(classes) else 0
 
 
 def _distinct(tier: Sequence[Path]) -> tuple[list[Path], bool]:

@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal, get_args
 
 Split = Literal["train", "val", "test"]
@@ -12,11 +12,26 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 """The same, to go through."""
 
+SPLIT_NAMES: Mapping[str, Split] = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validate": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What lists and folders call a split."""
+
 # Ids become names of files and rows of tables. YouTube ids begin with '-' or '_' now and then; nothing that
 # begins with a dot or holds a slash is a plain name.
 PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 PLAIN_NAME_IN_WORDS = "letters, digits, '_', '-' and '.', not beginning with a '.'"
 LONGEST_NAME = 200  # bytes; file systems allow 255 with suffixes
+
+# fmt: off
+CONTAINERS = frozenset({
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".divx", ".flv", ".f4v", ".wmv", ".asf", ".mpg", ".mpeg",
+    ".mpe", ".vob", ".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".ogv", ".ogm",
+})
+# fmt: on
+"""Suffixes, in lower case, of files that hold video; others, such as yt-dlp's .info.json, are passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +45,8 @@ class Clip:
     split: Split
     """What it is for."""
     path: str | None = None
-    """Its file in the directory of videos, absolute or relative to it; None to find it by its id."""
+    """Its file in the directory of videos, absolute or relative to it; where no such file is there, any container of
+    that name ("dog/1" is dog/1.mp4). None to find it by its id."""
     row: int | None = field(default=None, compare=False, repr=False)
     """Its line in the manifest's table, for messages; no part of what the clip is."""
 
@@ -46,6 +62,8 @@ class Manifest:
     """Every class once, in the order in which they are learnt."""
     table: Path | None = field(default=None, compare=False)
     """The file that it was read from, for messages."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """Lines about what was passed over or understood in reading it."""
 
     def of_split(self, split: Split) -> tuple[Clip, ...]:
         """The clips of one split, in order."""
@@ -59,6 +77,23 @@ class Manifest:
 def is_plain_name(text: str) -> bool:
     """Whether `text` may be a clip's id."""
     return PLAIN_NAME.fullmatch(text) is not None and len(text.encode("utf-8")) <= LONGEST_NAME
+
+
+def without_container(name: str) -> str:
+    """A file's name or path without a video container's suffix, if it has one."""
+    suffix = PurePath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in CONTAINERS else name
+
+
+def as_id(path: str) -> str:
+    """The id that a path becomes: "dog/clip 1.mp4" is dog__clip_1. A plain name without such a suffix is its own.
+
+    A video container's suffix is dropped, "__" stands between folders and name, and "_" for every character that no id
+    may have.
+    """
+    folders = [part for part in without_container(path).replace("\\", "/").split("/") if part not in ("", ".")]
+    made = "__".join(re.sub(r"[^\w.-]", "_", part) for part in folders)
+    return f"_{made[1:]}" if made.startswith(".") else made
 
 
 def by_class(clips: Iterable[Clip], most: int = 5) -> str:

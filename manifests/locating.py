@@ -9,17 +9,9 @@ from pathlib import Path
 
 from ..errors import InputError
 from .choosing import Choice, choose, folder_name
-from .clips import Clip, Manifest
+from .clips import CONTAINERS, Clip, Manifest, as_id
 from .reading import CLIP_COLUMNS
 from .tables import write_table
-
-# fmt: off
-CONTAINERS = frozenset({
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".divx", ".flv", ".f4v", ".wmv", ".asf", ".mpg", ".mpeg",
-    ".mpe", ".vob", ".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".ogv", ".ogm",
-})
-# fmt: on
-"""Suffixes, in lower case, of files that hold video; others, such as yt-dlp's .info.json, are passed over."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +26,18 @@ class NamingHabit:
     def id_of(self, stem: str) -> str | None:
         """The id of the clip in a file of that name, or None if the name does not follow this habit."""
         match = re.fullmatch(self.pattern, stem)
-        return None if match is None else self.id.format(**match.groupdict())
+        return None if match is None else as_id(self.id.format(**match.groupdict()))
 
 
 FileNames = tuple[NamingHabit, ...]
 """Naming habits, the most trusted first."""
 
-NAMED_BY_ID: FileNames = (NamingHabit(pattern="(?P<id>.+)", id="{id}"),)
-"""The habit of data sets that say nothing else."""
+NAMED_BY_ID: FileNames = (
+    NamingHabit(pattern="(?P<id>.+)", id="{id}"),
+    NamingHabit(pattern=r"(?P<id>.+_\d+)_\d+", id="{id}"),
+    NamingHabit(pattern=r"(?P<id>.+)_\d+_\d+", id="{id}"),
+)
+"""The habits of data sets that say nothing else: ID; ID_START and the end; ID and both, in whatever unit of time."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +75,13 @@ def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = N
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"there is no directory {directory} to look for videos in")
+    listed = {clip.id for clip in manifest.clips if clip.path is None}
     by_id: dict[str, list[tuple[int, Path]]] = {}
-    if any(clip.path is None for clip in manifest.clips):
+    if listed:
         for path in _readable(directory):
             for rank, habit in enumerate(file_names):
                 clip_id = habit.id_of(path.stem)
-                if clip_id is not None:
+                if clip_id in listed:
                     by_id.setdefault(clip_id, []).append((rank, path))
                     break
     found: dict[str, Path] = {}
@@ -94,7 +91,7 @@ def locate_videos(manifest: Manifest, directory: Path, file_names: FileNames = N
     for clip in manifest.clips:
         if clip.path is not None:
             path = _path_of(clip, manifest, directory)
-            candidates = [(0, path)] if _holds(path.is_file) else []
+            candidates = [(0, file) for file in _files_of(path)]
         else:
             candidates = by_id.get(clip.id, [])
         if not candidates:
@@ -129,6 +126,21 @@ def _path_of(clip: Clip, manifest: Manifest, directory: Path) -> Path:
             "give a folder above as --videos, and paths from there"
         )
     return directory / path
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The file of that path; where there is none, the containers of that name in that folder."""
+    if _holds(path.is_file):
+        return [path]
+    if not _holds(path.parent.is_dir):
+        return []
+    beside = (path.with_name(entry.name) for entry in os.scandir(path.parent) if entry.name.startswith(f"{path.name}."))
+    return sorted(file for file in beside if is_video(file) and file.stem == path.name)
+
+
+def is_video(path: Path) -> bool:
+    """Whether it is a file with a video container's suffix."""
+    return path.suffix.lower() in CONTAINERS and _holds(path.is_file)
 
 
 def _holds(question: Callable[[], bool]) -> bool:
@@ -166,5 +178,5 @@ def _video_files(directory: Path) -> Iterator[Path]:
                     continue
                 if _holds(entry.is_dir):
                     waiting.append(entry.path)
-                elif Path(entry.name).suffix.lower() in CONTAINERS and _holds(entry.is_file):
+                elif is_video(Path(entry.path)):
                     yield Path(entry.path)

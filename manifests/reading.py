@@ -1,13 +1,27 @@
 """Read a manifest from CSV files and check everything that can be checked without a video; write one."""
 
+import re
 from pathlib import Path
 
 from ..errors import InputError, unknown
-from .clips import PLAIN_NAME_IN_WORDS, SPLITS, Clip, Manifest, Split, is_plain_name
-from .tables import read_table, refuse_hidden, write_table
+from .clips import (
+    PLAIN_NAME_IN_WORDS,
+    SPLIT_NAMES,
+    SPLITS,
+    Clip,
+    Manifest,
+    Split,
+    as_id,
+    is_plain_name,
+    without_container,
+)
+from .tables import read_columns, read_table, refuse_hidden, write_table
 
 CLIP_COLUMNS = ("video_id", "label", "split")
 PATH_COLUMN = "path"
+OTHER_NAMES = {"filename": "video_id"}
+"""What else lists call a column."""
+UNNAMED = re.compile(r"(Unnamed: \d+)?")  # as pandas writes and reads its index
 CLASS_COLUMNS = ("class_index", "label")
 
 
@@ -17,7 +31,8 @@ def read_manifest(
     """Read a manifest.
 
     Args:
-        clips: CSV with the columns video_id,label,split and, if wanted, path.
+        clips: CSV with the columns video_id,label,split and, if wanted, path; others are passed over. Paths and
+            names of files in the first column become ids (`as_id`).
         classes: CSV with the columns class_index,label, the class order; without it the classes come in the
             order in which the table of clips first names them.
         name: what to call the manifest; by default the file's name without its suffix.
@@ -25,28 +40,63 @@ def read_manifest(
 
     Raises:
         InputError: naming file and row: a table that is missing, empty or has wrong columns; an id that is
-            not a plain name, is listed twice or is in two splits; an empty or unknown label; an id or a label
+            not a plain name, is listed twice or is in two splits; two paths that become one id; an empty or
+            unknown label; an id or a label
             with hidden characters; a wrong split name; a class without training clips.
     """
     clips = Path(clips)
     order = None if classes is None else read_class_order(Path(classes))
     table: dict[str, tuple[int, Clip]] = {}
-    for row, cells in read_table(clips, CLIP_COLUMNS, (PATH_COLUMN,)):
+    rows, others = read_columns(clips, CLIP_COLUMNS, (PATH_COLUMN,), OTHER_NAMES)
+    became: dict[str, str] = {}
+    for row, cells in rows:
         clip = _clip(clips, row, cells, order, classes)
+        given = cells["video_id"]
         if clip.id in table:
             first, twin = table[clip.id]
+            before = became.get(clip.id, clip.id)
+            if before != given:
+                raise InputError(
+                    f"{clips} row {row}: '{given}' and '{before}' (row {first}) both become the id '{clip.id}': "
+                    "rename one, or give ids of your own and the files in a column path"
+                )
             if twin.split != clip.split:
                 raise InputError(
                     f"{clips} row {row}: clip '{clip.id}' is in two splits, {twin.split} (row {first}) and {clip.split}"
                 )
             raise InputError(f"{clips} row {row}: clip '{clip.id}' is listed twice, first in row {first}")
         table[clip.id] = row, clip
+        if clip.id != given:
+            became[clip.id] = given
     listed = tuple(clip for _, clip in table.values())
     order = order or tuple(dict.fromkeys(clip.label for clip in listed))
-    manifest = Manifest(name or clips.stem, listed, order, table=clips)
+    manifest = Manifest(name or clips.stem, listed, order, table=clips, notes=_notes(clips, others, became))
     if trained:
         _refuse_classes_without_training_clips(manifest, clips, classes)
     return manifest
+
+
+def _notes(clips: Path, others: tuple[str, ...], became: dict[str, str]) -> tuple[str, ...]:
+    """One line about columns that were passed over, and one about paths that became ids."""
+    notes = []
+    if others:
+        named = ", ".join("the index without a name" if UNNAMED.fullmatch(name) else f"'{name}'" for name in others)
+        notes.append(f"{clips}: columns passed over: {named}")
+    if became:
+        clip, given = next(iter(became.items()))
+        notes.append(f"{clips}: paths became ids, {len(became)} in all, the first '{given}' the id '{clip}'")
+    return tuple(notes)
+
+
+def _named(text: str, path: str | None, where: str) -> tuple[str, str | None]:
+    """The id and the path of a clip that a list calls `text`, which may be a path itself, or a file's name."""
+    parts = text.replace("\\", "/").split("/")
+    file_name = path is None and without_container(text) != text
+    if len(parts) == 1 and not file_name:
+        return text, path
+    if ".." in parts:
+        raise InputError(f"{where}: the path '{text}' leads out of the folder of videos: give paths from there")
+    return as_id(text), path or (None if len(parts) == 1 else "/".join(parts))
 
 
 def _clip(path: Path, row: int, cells: dict[str, str], order: tuple[str, ...] | None, classes: Path | None) -> Clip:
@@ -54,21 +104,21 @@ def _clip(path: Path, row: int, cells: dict[str, str], order: tuple[str, ...] | 
     where = f"{path} row {row}"
     refuse_hidden(where, "id", clip_id)
     refuse_hidden(where, "label", label)
+    clip_id, file = _named(clip_id, cells.get(PATH_COLUMN) or None, where)
     if not is_plain_name(clip_id):
         raise InputError(f"{path} row {row}: id '{clip_id}' is not a plain name ({PLAIN_NAME_IN_WORDS})")
     if not label:
         raise InputError(f"{path} row {row}: clip '{clip_id}' has no label")
     if order is not None and label not in order:
         raise InputError(f"{path} row {row}: {unknown('label', label, order)} (the classes are those of {classes})")
-    return Clip(clip_id, label, split_named(split, path, row), cells.get(PATH_COLUMN) or None, row)
+    return Clip(clip_id, label, split_named(split, path, row), file, row)
 
 
 def split_named(text: str, path: Path, row: int) -> Split:
-    """The split of that name; `InputError` naming file and row when there is none."""
-    for split in SPLITS:
-        if text == split:
-            return split
-    raise InputError(f"{path} row {row}: {unknown('split', text, SPLITS)}")
+    """The split of that name (`SPLIT_NAMES`); `InputError` naming file and row when there is none."""
+    if text not in SPLIT_NAMES:
+        raise InputError(f"{path} row {row}: {unknown('split', text, SPLITS)}")
+    return SPLIT_NAMES[text]
 
 
 def read_class_order(path: Path) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ has commas, and cells as they are: such a table is for programs, so a label may 
 """
 
 import csv
+import difflib
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..errors import InputError, hidden_in, unknown
 from ..files import cannot_write, written_aside
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+NO_NAMES: Mapping[str, str] = {}
 HEADER = 65536  # characters among which the first row ends
 
 
@@ -55,17 +57,41 @@ def _rows(path: Path, text: str, delimiter: str, quoted: bool = True) -> Iterato
         raise InputError(f"{path} row {reader.line_num} is not a row of a table: {error}") from None
 
 
-def read_table(path: Path, required: Sequence[str], optional: Collection[str] = ()) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with a header, as (line number in the file, {column: cell}).
+Rows = list[tuple[int, dict[str, str]]]
+"""Of a table: the line number in the file, and the cells by column."""
+
+
+def read_table(path: Path, required: Sequence[str], optional: Collection[str] = ()) -> Rows:
+    """The rows of a CSV file with a header that has these columns and no others.
 
     Raises:
         InputError: the file is missing, empty or not UTF-8, a column is missing, unknown or there twice, a
             row has too many or too few cells, or there are no rows.
     """
+    rows, others = read_columns(path, required, optional)
+    if others:
+        raise InputError(f"{path} row 1: {unknown('column', others[0], [*required, *optional])}")
+    return rows
+
+
+def read_columns(
+    path: Path, required: Sequence[str], optional: Collection[str] = (), other_names: Mapping[str, str] = NO_NAMES
+) -> tuple[Rows, tuple[str, ...]]:
+    """As `read_table`, but of a table that may have more columns.
+
+    Args:
+        path: the file.
+        required: columns that have to be there.
+        optional: columns that may be there.
+        other_names: what else a column may be called, where it is not there by its own name.
+
+    Returns:
+        The rows with the columns asked for, and the names of the other columns.
+    """
     text = read_text(path)
-    separator = _separator(path, text, {*required, *optional})
-    rows = _rows(path, text, separator)
-    _, header = next(rows, (0, []))
+    separator = _separator(path, text, {*required, *optional, *other_names})
+    lines = _rows(path, text, separator)
+    _, header = next(lines, (0, []))
     if not header:
         raise InputError(f"{path} is empty: its first row has to name the columns {','.join(required)}")
     if len(header) == 1 < len(required) and header[0] not in required:
@@ -73,25 +99,29 @@ def read_table(path: Path, required: Sequence[str], optional: Collection[str] = 
             f"{path} row 1 is one cell, '{header[0]}': it has to name the columns {','.join(required)}, "
             "with commas, semicolons or tabs between them"
         )
-    for column in header:
-        if column not in required and column not in optional:
-            raise InputError(f"{path} row 1: {unknown('column', column, [*required, *optional])}")
-        if header.count(column) > 1:
+    called = [other_names.get(column, column) if other_names.get(column) not in header else column for column in header]
+    wanted = [*required, *optional]
+    others = tuple(column for column in called if column not in wanted)
+    for column in called:
+        if column in wanted and called.count(column) > 1:
             raise InputError(f"{path} row 1: column '{column}' is there twice")
     for column in required:
-        if column not in header:
+        if column not in called:
+            for other in others:  # a misspelt name is the likely cause
+                if difflib.get_close_matches(other, [column], cutoff=0.5):
+                    raise InputError(f"{path} row 1: {unknown('column', other, [column])}")
             raise InputError(f"{path} row 1: there is no column '{column}' (needed: {','.join(required)})")
     table = []
-    for number, cells in rows:
+    for number, cells in lines:
         if len(cells) != len(header):
             raise InputError(
                 f"{path} row {number} has {len(cells)} cells where the header has {len(header)}: "
                 f"a label with a {SEPARATORS[separator]} in it needs quotes around it"
             )
-        table.append((number, dict(zip(header, cells, strict=True))))
+        table.append((number, {column: cell for column, cell in zip(called, cells, strict=True) if column in wanted}))
     if not table:
         raise InputError(f"{path} has a header but no rows")
-    return table
+    return table, others
 
 
 def _separator(path: Path, text: str, columns: Collection[str]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from avcil.errors import InputError
-from avcil.manifests import Choice, Clip, Manifest, NamingHabit, locate_videos, read_manifest
+from avcil.manifests import NAMED_BY_ID, Choice, Clip, Manifest, NamingHabit, locate_videos, read_manifest
 from avcil.manifests.benchmark import DIRECTORY
 from avcil.manifests.description import read_description
 
@@ -38,6 +38,17 @@ def touch(directory: Path, *names: str) -> list[Path]:
         (VGGSOUND, "X5p1pQzHKE0_000145", "X5p1pQzHKE0_000145.mp4"),
         (VGGSOUND, "X5p1pQzHKE0_000145", "vggsound_00/scratch/videos/X5p1pQzHKE0_145.avi"),
         (VGGSOUND, "X5p1pQzHKE0_000000", "X5p1pQzHKE0_0.mp4"),
+        (AVE, "---1_cCGK4M", "---1_cCGK4M_30_40.mp4"),
+        (AVE, "---1_cCGK4M", "---1_cCGK4M_30000_40000.mp4"),
+        (VGGSOUND, "X5p1pQzHKE0_000145", "X5p1pQzHKE0_145_155.mp4"),
+        (VGGSOUND, "X5p1pQzHKE0_000145", "X5p1pQzHKE0_000145_000155.mp4"),
+        (VGGSOUND, "X5p1pQzHKE0_000145", "X5p1pQzHKE0_145000_155000.mp4"),
+        (VGGSOUND, "X5p1pQzHKE0_001000", "X5p1pQzHKE0_001000_001010.mp4"),
+        (VGGSOUND, "X5p1pQzHKE0_000000", "X5p1pQzHKE0_0_10000.mp4"),
+        (NAMED_BY_ID, "mine_01", "mine_01_30_40.mp4"),
+        (NAMED_BY_ID, "mine_01", "mine_01_30000_40000.mp4"),
+        (NAMED_BY_ID, "mine_000030", "mine_000030_000040.mp4"),
+        (NAMED_BY_ID, "the_clip__1_", "dog/the clip (1).mp4"),
         (VGGSOUND, "a_000001_b__000030", "a_000001_b__30.mov"),
     ],
 )
@@ -56,6 +67,8 @@ def test_each_data_sets_habits(tmp_path, habits, clip, file):
         (KINETICS, "aaaaaaaaaaa", "xaaaaaaaaaaa.mp4"),
         (VGGSOUND, "aaaaaaaaaaa_000010", "aaaaaaaaaaa_000100.mp4"),
         (VGGSOUND, "aaaaaaaaaaa_000010", "aaaaaaaaaaa.mp4"),
+        (VGGSOUND, "aaaaaaaaaaa_000010", "aaaaaaaaaaa_100_110.mp4"),
+        (NAMED_BY_ID, "dog", "dog_1.mp4"),
     ],
 )
 def test_files_of_other_clips_are_not_taken(tmp_path, habits, clip, file):
@@ -82,6 +95,23 @@ def test_among_several_files_the_choice_is_the_same_everywhere(tmp_path):
     assert locate_videos(manifest("aaaaaaaaaaa"), tmp_path, AVE).found == {
         "aaaaaaaaaaa": tmp_path / "a/aaaaaaaaaaa.webm",
     }
+
+
+def test_a_file_that_bears_one_clips_id_is_no_other_clips(tmp_path):
+    whole, part = touch(tmp_path, "dog.mp4", "dog_1_2.mp4")
+    located = locate_videos(manifest("dog", "dog_1_2"), tmp_path)
+    assert located.found == {"dog": whole, "dog_1_2": part}
+    assert located.several == {}
+
+
+def test_a_path_without_a_container_is_any_container_of_that_name(tmp_path):
+    one, two = touch(tmp_path, "dog/a.v2.MKV", "dog/a.v2.mp4")
+    touch(tmp_path, "dog/a.v2.json", "dog/a.v2.1.mp4", "dog/a.mp4")
+    located = locate_videos(manifest("x", path="dog/a.v2"), tmp_path)
+    assert located.found == {"x": one}
+    assert located.several == {"x": Choice((one, two))}
+    assert locate_videos(manifest("x", path="dog/b"), tmp_path).found == {}
+    assert locate_videos(manifest("x", path="nowhere/b"), tmp_path).found == {}
 
 
 def test_links_are_followed_and_loops_end(tmp_path):

@@ -90,10 +90,11 @@ def test_a_path_of_ones_own(tmp_path):
         ("e,cat,Train", "row 6: unknown split 'Train': did you mean 'train'?"),
         ("-a_1,cat,train", "row 6: clip '-a_1' is listed twice, first in row 2"),
         ("c,cat,train", "row 6: clip 'c' is in two splits, val (row 4) and train"),
-        ("a/b,cat,train", "row 6: id 'a/b' is not a plain name"),
-        ("../b,cat,train", "row 6: id '../b' is not a plain name"),
+        ("../b,cat,train", "row 6: the path '../b' leads out of the folder of videos: give paths from there"),
+        ("x/../b.mp4,cat,train", "row 6: the path 'x/../b.mp4' leads out of the folder of videos"),
+        ("..\\b.mp4,cat,train", "leads out of the folder of videos"),
+        ("/,cat,train", "row 6: id '' is not a plain name"),
         (".b,cat,train", "row 6: id '.b' is not a plain name"),
-        ("a\\b,cat,train", "row 6: id 'a\\b' is not a plain name"),
         ("a b,cat,train", "row 6: id 'a b' is not a plain name"),
         (",cat,train", "row 6: id '' is not a plain name"),
         ("x" * 201 + ",cat,train", "is not a plain name"),
@@ -128,6 +129,59 @@ def test_semicolons_and_tabs_stand_between_cells_where_the_header_shows_it(tmp_p
         mark + text.replace(",", separator).replace("\n", ending) for text in (CLIPS, CLASSES.replace("dog", '"dog"'))
     )
     assert read_manifest(*files(tmp_path, clips, classes)) == plain
+
+
+def test_columns_that_nobody_asked_for_are_passed_over_with_one_note(tmp_path):
+    plain = read_manifest(*files(tmp_path))
+    clips, classes = files(
+        tmp_path, ",video_id,fps,label,split\n0,-a_1,25,cat,train\n1,b.2,,dog,train\n2,c,1,cat,val\n3,d,,dog,test\n"
+    )
+    manifest = read_manifest(clips, classes)
+    assert manifest == plain
+    assert manifest.notes == (f"{clips}: columns passed over: the index without a name, 'fps'",)
+    clips, _ = files(tmp_path, "Unnamed: 0;video_id;filename;label;split\n0;a;b.mp4;cat;train\n")
+    assert read_manifest(clips).clips == (Clip("a", "cat", "train"),)
+    assert read_manifest(clips).notes == (f"{clips}: columns passed over: the index without a name, 'filename'",)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_other_names_of_columns_and_splits(tmp_path, separator):
+    text = "filename,label,split\na.mp4,cat,training\nb.MKV,cat,valid\nc,cat,validation\nd.x,cat,testing\n"
+    clips, _ = files(tmp_path, text.replace(",", separator))
+    assert [(clip.id, clip.split, clip.path) for clip in read_manifest(clips).clips] == [
+        ("a", "train", None),
+        ("b", "val", None),
+        ("c", "val", None),
+        ("d.x", "test", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "clip", "path"),
+    [
+        ("dog/1.mp4", "dog__1", "dog/1.mp4"),
+        ("./dog//1.mp4", "dog__1", "./dog//1.mp4"),
+        ("dog\\1.mp4", "dog__1", "dog/1.mp4"),
+        ("big dog/clip 1.v2.mov", "big_dog__clip_1.v2", "big dog/clip 1.v2.mov"),
+        ("dog/1", "dog__1", "dog/1"),
+        ("/data/dog/1.mp4", "data__dog__1", "/data/dog/1.mp4"),
+        ("clip 1.mp4", "clip_1", None),
+        (".x/1.mp4", "_x__1", ".x/1.mp4"),
+    ],
+)
+def test_paths_become_ids_by_one_rule(tmp_path, cell, clip, path):
+    clips, _ = files(tmp_path, f"video_id,label,split\nplain,cat,train\n{cell},cat,test\n")
+    manifest = read_manifest(clips)
+    assert manifest.clips[1] == Clip(clip, "cat", "test", path)
+    assert manifest.notes == (f"{clips}: paths became ids, 1 in all, the first '{cell}' the id '{clip}'",)
+
+
+def test_a_plain_id_with_a_path_beside_it_stays_as_it_is(tmp_path):
+    clips, _ = files(tmp_path, "video_id,label,split,path\na.mp4,cat,train,x/a.mp4\ny/b.mp4,cat,test,z/c.mp4\n")
+    assert read_manifest(clips).clips == (
+        Clip("a.mp4", "cat", "train", "x/a.mp4"),
+        Clip("y__b", "cat", "test", "z/c.mp4"),
+    )
 
 
 def test_the_separator_is_the_one_that_gives_the_columns(tmp_path):
@@ -213,8 +267,13 @@ def test_rows_are_counted_as_an_editor_counts_lines(tmp_path):
         ("video_id,label\na,cat\n", "row 1: there is no column 'split' (needed: video_id,label,split)"),
         ("video_id,label,spilt\na,cat,train\n", "row 1: unknown column 'spilt': did you mean 'split'?"),
         ("video_id,label,split,label\na,cat,train,cat\n", "row 1: column 'label' is there twice"),
-        ("video_id,label,split,note\na,cat,train,x\n", "row 1: unknown column 'note'"),
-        ("a,cat,train\n", "row 1: unknown column 'a'"),
+        ("filename,label,split,filename\na,cat,train,a\n", "row 1: column 'video_id' is there twice"),
+        ("a,cat,train\n", "row 1: there is no column 'video_id' (needed: video_id,label,split)"),
+        ("video_id,label,split\nx/a.mp4,cat,train\nx/a.mkv,cat,train\n", "both become the id 'x__a'"),
+        (
+            "video_id,label,split\nx y.mp4,cat,train\nx_y,cat,train\n",
+            "row 3: 'x_y' and 'x y.mp4' (row 2) both become the id 'x_y': rename one, or give ids of your own",
+        ),
         (b"video_id,label,split\n\xff\xfe,cat,train\n", "is not UTF-8 text (byte 21)"),
         ("video_id,label,split\na,cat,train\nb,dog,test\n", "class 'dog' has no training clips"),
     ],
@@ -248,7 +307,8 @@ def test_absent_files_and_folders_are_said(tmp_path):
         ("class_index,label\n0,\n", "row 2: class 0 has no label"),
         ("class_index,label\n0,d\x1bog\n", "row 2: label 'd\\u001bog' has the hidden character \\u001b in it"),
         ("class_index,label\nzero,dog\n", "row 2: class_index is 'zero' where 0 comes next"),
-        ("class_index,name\n0,dog\n", "row 1: unknown column 'name'"),
+        ("class_index,name\n0,dog\n", "row 1: there is no column 'label' (needed: class_index,label)"),
+        ("class_index,label,note\n0,dog,x\n", "row 1: unknown column 'note'"),
     ],
 )
 def test_a_bad_class_order_is_named(tmp_path, text, words):
