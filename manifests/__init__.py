@@ -3,14 +3,17 @@
 from .benchmark import Benchmark, published, published_figures, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .choosing import Choice
-from .clips import SPLITS, Clip, Manifest, Split, by_class, gaps, is_plain_name
+from .clips import SPLITS, Clip, Manifest, Split, by_class, counted, gaps, is_plain_name
 from .description import Modality
+from .dividing import DEFAULT_SHARES, Shares
+from .folders import FolderList, list_folder
 from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos, videos_below
 from .reading import read_class_order, read_manifest, write_manifest
 from .sources import clips_seen_in_training, source_of
 from .tasks import Tasks, read_tasks, shuffled_class_order, split_into_tasks
 
 __all__ = [
+    "DEFAULT_SHARES",
     "NAMED_BY_ID",
     "SPLITS",
     "Benchmark",
@@ -18,10 +21,12 @@ __all__ = [
     "Choice",
     "Clip",
     "FileNames",
+    "FolderList",
     "Located",
     "Manifest",
     "Modality",
     "NamingHabit",
+    "Shares",
     "Split",
     "Tasks",
     "build_ave",
@@ -29,8 +34,10 @@ __all__ = [
     "build_vggsound",
     "by_class",
     "clips_seen_in_training",
+    "counted",
     "gaps",
     "is_plain_name",
+    "list_folder",
     "locate_videos",
     "published",
     "published_figures",

@@ -105,6 +105,20 @@ def by_class(clips: Iterable[Clip], most: int = 5) -> str:
     return ", ".join(words)
 
 
+def counted(clips: Iterable[Clip]) -> str:
+    """How many clips each split has, in words: "8 train, 1 val, 1 test"."""
+    counts = Counter(clip.split for clip in clips)
+    return ", ".join(f"{counts[split]} {split}" for split in SPLITS)
+
+
+def counted_by_class(manifest: Manifest) -> list[str]:
+    """A line for each class with its clips by split, in the class order."""
+    by_label: dict[str, list[Clip]] = {label: [] for label in manifest.class_order}
+    for clip in manifest.clips:
+        by_label[clip.label].append(clip)
+    return [f"{label}: {counted(clips)}" for label, clips in by_label.items()]
+
+
 def gaps(manifest: Manifest) -> tuple[str, ...]:
     """One line for each class that lacks clips of a split, and for each split that has none at all.
 

@@ -153,13 +153,13 @@ def _holds(question: Callable[[], bool]) -> bool:
 
 def _readable(directory: Path) -> list[Path]:
     try:
-        return list(_video_files(directory))
+        return list(video_files(directory))
     except OSError as error:
         words = f"{error.filename} cannot be read ({error.strerror}): its videos would count as missing"
         raise InputError(words) from error
 
 
-def _video_files(directory: Path) -> Iterator[Path]:
+def video_files(directory: Path) -> Iterator[Path]:
     """Every file with a video's suffix below `directory`; links are followed, each folder is visited once.
 
     Names that begin with a dot are passed over: they are other programs' notes about files, as "._x.mp4" is.

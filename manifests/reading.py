@@ -41,8 +41,7 @@ def read_manifest(
     Raises:
         InputError: naming file and row: a table that is missing, empty or has wrong columns; an id that is
             not a plain name, is listed twice or is in two splits; two paths that become one id; an empty or
-            unknown label; an id or a label
-            with hidden characters; a wrong split name; a class without training clips.
+            unknown label; an id or a label with hidden characters; a wrong split name; a class without training clips.
     """
     clips = Path(clips)
     order = None if classes is None else read_class_order(Path(classes))
@@ -72,7 +71,7 @@ def read_manifest(
     order = order or tuple(dict.fromkeys(clip.label for clip in listed))
     manifest = Manifest(name or clips.stem, listed, order, table=clips, notes=_notes(clips, others, became))
     if trained:
-        _refuse_classes_without_training_clips(manifest, clips, classes)
+        refuse_classes_without_training_clips(manifest, clips, classes)
     return manifest
 
 
@@ -142,7 +141,8 @@ def read_class_order(path: Path) -> tuple[str, ...]:
     return tuple(order)
 
 
-def _refuse_classes_without_training_clips(manifest: Manifest, clips: Path, classes: Path | None) -> None:
+def refuse_classes_without_training_clips(manifest: Manifest, clips: Path, classes: Path | None = None) -> None:
+    """InputError naming the first class of `manifest` without training clips, and the files that it was made from."""
     trained = {clip.label for clip in manifest.clips if clip.split == "train"}
     lacking = [label for label in manifest.class_order if label not in trained]
     if lacking:

@@ -5,6 +5,21 @@ import re
 from ..errors import InputError
 from .clips import Clip, Manifest, Split
 
+NAMES_WITH_SOURCE = (
+    r"(?P<source>.+)_(?P<start>\d+)_(?P<end>\d+)",
+    r"(?P<source>(?=.{1,10}[A-Z\d])[\w-]{11})_\d+",  # YouTube id and start; hardly one has small letters only
+    r"(?P<source>.+_g\d+)_c\d+",  # group and clip, as in UCF101
+)
+
+
+def source_in_name(stem: str) -> str | None:
+    """The video that a clip was cut from, where its file's name (without suffix) tells: ID_START, NAME_START_END."""
+    for pattern in NAMES_WITH_SOURCE:
+        match = re.fullmatch(pattern, stem)
+        if match and ("start" not in match.groupdict() or int(match["start"]) < int(match["end"])):
+            return match["source"]
+    return None
+
 
 def source_of(clip_id: str, source_video: str) -> str:
     """The video a clip was cut from.

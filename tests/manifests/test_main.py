@@ -45,7 +45,28 @@ def test_a_manifest_is_built(tmp_path):
     manifest = read_manifest(out, order)
     assert manifest.class_order == ("cat", "dog")
     assert [clip.id for clip in manifest.clips] == ["aaaaaaaaaaa_000001", "bbbbbbbbbbb_000002"]
-    assert "give one path, not 2" in run("build", "ave", tmp_path, tmp_path, "--out", out, status=2)
+    assert "Got unexpected extra argument" in run("build", "ave", tmp_path, tmp_path, "--out", out, status=2)
+
+
+def test_a_folder_becomes_a_list_and_what_was_found_is_said(tmp_path):
+    for name in ("cat/a.mp4", "cat/b.mp4", "dog/c.mp4", "dog/d.mp4", "dog/e.mp4", "notes.txt"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / name).write_text(name)
+    words = ("build", "folder", tmp_path / "videos", "--out", tmp_path / "list.csv", "--split", "0.5/0.5")
+    assert run(*words).splitlines() == [
+        "cat: 1 train, 0 val, 1 test",
+        "dog: 2 train, 0 val, 1 test",
+        "note: divided by class with seed 0",
+        "note: passed over: 1, no video by their suffix '.txt' (notes.txt)",
+        "note: videos has no val clips",
+        f"{tmp_path / 'list.csv'}: 5 clips of 2 classes",
+    ]
+    first = (tmp_path / "list.csv").read_bytes()
+    run(*words)
+    assert (tmp_path / "list.csv").read_bytes() == first
+    refused = ("build", "folder", tmp_path / "videos", "--out", tmp_path / "no.csv")
+    assert run(*refused, status=2).startswith("error: class 'cat' has 2 clips of 2 source videos, too few for 3 splits")
+    assert not (tmp_path / "no.csv").exists()
 
 
 @pytest.mark.slow
