@@ -14,10 +14,11 @@ from ..manifests import Choice, Located, Manifest
 from ..threads import usable_cores
 from ..wording import RANDOM_WEIGHTS
 from .choices import settled
-from .clips import benchmark_of, in_words, locate
+from .clips import from_folder, in_words, list_of, locate
 from .config import ExtractionConfig
 from .decoding.frames import READING
 from .encoders import load_audio_encoder, load_visual_encoder
+from .listing import LIST
 from .notes import noted
 from .pipeline import Encoders, Pace
 from .preparation.recipes import ClipPreparation, Recipe, recipe
@@ -69,11 +70,18 @@ class Setup:
         return {
             "device": str(self.encoders.device),
             "batch_size": self.pace.batch_size,
-            "choices": noted(self.config, precision=self.precision, batch_size=self.pace.batch_size),
+            "choices": noted(
+                self.config, precision=self.precision, batch_size=self.pace.batch_size, **self._own_list()
+            ),
             "missing_audio": self.preparation.missing_audio,
             "audio_preparation": dataclasses.asdict(self.preparation.audio),
             "visual_preparation": dataclasses.asdict(self.preparation.visual),
         }
+
+    def _own_list(self) -> dict[str, Any]:
+        """Where the list is that was made from the folder of videos, if it was."""
+        cache = self.config.cache
+        return {} if cache is None or not from_folder(self.config) else {"manifest": cache / LIST}
 
 
 def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
@@ -83,9 +91,9 @@ def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
         InputError: something is wrong with the list of clips, or not one has a file; a clip has two different files;
             no such device or encoder, or weights that do not fit.
     """
-    benchmark = benchmark_of(config)
+    benchmark, lines = list_of(config)
     located = locate(benchmark, config.videos)
-    for line in (*benchmark.manifest.notes, in_words(benchmark.manifest, located)):
+    for line in (*lines, in_words(benchmark.manifest, located)):
         say(line)
     encoders, precision = load_encoders(config)
     for line in describe(encoders, precision):

@@ -3,8 +3,20 @@
 from pathlib import Path
 
 from ..errors import InputError
-from ..manifests import Benchmark, Located, Manifest, by_class, locate_videos, published, published_names, read_manifest
-from .config import ClipList
+from ..manifests import (
+    Benchmark,
+    Located,
+    Manifest,
+    Shares,
+    by_class,
+    counted,
+    list_folder,
+    locate_videos,
+    published,
+    published_names,
+    read_manifest,
+)
+from .config import ClipList, ExtractionConfig
 
 
 def benchmark_of(clips: ClipList) -> Benchmark:
@@ -23,6 +35,30 @@ def benchmark_of(clips: ClipList) -> Benchmark:
         raise InputError(f"say which clips: --dataset NAME ({names}), --dataset FILE.toml or --manifest FILE{both}")
     manifest = read_manifest(clips.manifest, clips.classes)
     return Benchmark(manifest.name, manifest.name, manifest)
+
+
+def from_folder(config: ExtractionConfig) -> bool:
+    """Whether the list is to be made from the folder of videos, since none was given."""
+    return config.dataset is None and config.manifest is None
+
+
+def list_of(config: ExtractionConfig) -> tuple[Benchmark, tuple[str, ...]]:
+    """The data set or list that was chosen, or the one that the folder of videos makes; and lines about it.
+
+    Raises:
+        InputError: as `benchmark_of` and `list_folder`; choices that go with the other of the two.
+    """
+    if not from_folder(config):
+        if config.split is not None:
+            raise InputError("--split divides a folder of videos without a list: the list has its splits already")
+        benchmark = benchmark_of(config)
+        return benchmark, benchmark.manifest.notes
+    if config.classes is not None:
+        raise InputError("--classes goes with --manifest; of a folder, `avcil-incr run --classes` takes an order")
+    listed = list_folder(config.videos, None if config.split is None else Shares.of(config.split), config.split_seed)
+    manifest = listed.manifest
+    found = f"{config.videos}: {len(manifest.class_order)} classes in folders, clips: {counted(manifest.clips)}"
+    return Benchmark(manifest.name, manifest.name, manifest), (found, *listed.lines)
 
 
 def locate(benchmark: Benchmark, videos: Path) -> Located:

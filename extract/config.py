@@ -40,7 +40,12 @@ class ExtractionConfig(ClipList):
     """All choices of `avcil-extract run` and `plan`."""
 
     videos: Folder
-    """Folder with the video files, at any depth."""
+    """Folder with the video files, at any depth; without a list of clips as LABEL/FILE or train|val|test/LABEL/FILE."""
+    split: Annotated[str, Option(metavar="TRAIN/VAL/TEST")] | None = None
+    """Of `videos` without a list, in folders named as their labels: which part of each class is for what, by default
+    0.8/0.1/0.1. Folders train, val and test are the splits."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of that division."""
     cache: Folder | None = None
     """Folder of the feature cache; an unfinished one is resumed. Only a plan can do without."""
     video_encoder: Annotated[str, Option(metavar="HUB_ID|DIR|NAME[:SOURCE]")] = VIDEO_ENCODER

@@ -10,7 +10,7 @@ from typing import Any
 from ..options import settings_of
 from .config import ExtractionConfig, FeaturesConfig, ImportConfig
 
-LEFT_OUT = frozenset({"cache", "device", "workers", "limit", "retry_quarantined", "skip_verify"})
+LEFT_OUT = frozenset({"cache", "device", "workers", "limit", "retry_quarantined", "skip_verify", "split", "split_seed"})
 """What another machine or another time may choose anew."""
 
 

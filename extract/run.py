@@ -18,8 +18,9 @@ from ..versions import versions
 from ..wording import RANDOM_WEIGHTS, duration
 from .assembly import LIBRARIES, Setup, assemble
 from .choices import CHOICES, ChoicesFile
-from .clips import in_words
+from .clips import from_folder, in_words
 from .config import ExtractionConfig
+from .listing import LIST, keep_list, next_step
 from .pipeline import Tally, extract
 from .progress import ExtractionProgress, checking
 from .selection import ShardPlan
@@ -46,6 +47,8 @@ class Summary:
     """Clips of such shards that have no file any more."""
     tally: Tally
     random_weights: bool
+    own_list: bool
+    """Whether the list of clips was made from the folder of videos."""
 
     def lines(self) -> list[str]:
         """For people."""
@@ -82,6 +85,8 @@ class Summary:
         lines.append(f"cache: {cache}")
         if self.random_weights:
             lines.append(RANDOM_WEIGHTS)
+        if self.own_list:
+            lines += next_step(self.manifest, cache)
         return lines
 
 
@@ -99,6 +104,9 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
 
     setup = assemble(config, say)
     with open_cache(config.cache, setup.fingerprint, setup.notes(), console, check=not config.skip_verify) as writer:
+        if from_folder(config):
+            for line in keep_list(setup.manifest, writer.beside(LIST)):
+                say(line)
         setup.located.write_missing(writer.beside(MISSING))
         plans = setup.shards(writer.have, writer.quarantined, writer.lost)
         had = sum(clip in writer.have for clip in setup.found)
@@ -114,6 +122,7 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
             made_again=writer.made_again,
             lost=tuple(clip for shard in writer.lost for clip in shard.ids if clip not in planned),
             random_weights=setup.fingerprint.random_weights,
+            own_list=from_folder(config),
         )
         if not writer.have:
             raise InputError(nothing_came_out(summary))

@@ -5,7 +5,7 @@ from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .choosing import Choice
 from .clips import SPLITS, Clip, Manifest, Split, by_class, counted, gaps, is_plain_name
 from .description import Modality
-from .dividing import DEFAULT_SHARES, Shares
+from .dividing import Shares
 from .folders import FolderList, list_folder
 from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos, videos_below
 from .reading import read_class_order, read_manifest, write_manifest
@@ -13,7 +13,6 @@ from .sources import clips_seen_in_training, source_of
 from .tasks import Tasks, read_tasks, shuffled_class_order, split_into_tasks
 
 __all__ = [
-    "DEFAULT_SHARES",
     "NAMED_BY_ID",
     "SPLITS",
     "Benchmark",

@@ -28,7 +28,9 @@ from .locating import is_video, video_files
 from .reading import refuse_classes_without_training_clips
 from .sources import source_in_name
 
-LAYOUT = "put them into folders as LABEL/FILE or train|val|test/LABEL/FILE, or give a list (--manifest)"
+LAYOUT = (
+    "put them into folders as LABEL/FILE or train|val|test/LABEL/FILE, or give a list (--manifest FILE, --dataset NAME)"
+)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from avcil.cache import FeatureCache
 from avcil.extract.cli import main
+from avcil.manifests import read_manifest
 from click.testing import CliRunner
 
 from .conftest import write_clip
@@ -347,3 +348,66 @@ def test_an_interrupted_run_ends_cleanly_and_can_be_resumed(place, tmp_path, num
     done = len(FeatureCache(cache).ids)
     assert 0 < done < 150
     assert f"encoded: {150 - done}\n" in invoke("run", *words).stdout
+
+
+@pytest.fixture
+def in_folders(place, tmp_path) -> list[str]:
+    """Options for a folder of labels without a list: six clips of two classes."""
+    for label, sources in (("big dog", "abc"), ("cat", "dca")):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        for number, source in enumerate(sources):
+            end = f"{label} {number}".encode()  # so that none is a copy of another
+            video = (place / f"videos/{source}.mp4").read_bytes() + (8 + len(end)).to_bytes(4) + b"free" + end
+            (tmp_path / "clips" / label / f"{number}.mp4").write_bytes(video)
+    words = ["--videos", str(tmp_path / "clips"), "--device", "cpu", "--precision", "float32", "--workers", "1"]
+    words += ["--video-encoder", str(place / "video"), "--audio-encoder", str(place / "audio"), "--random-weights"]
+    return [*words, "--cache", str(tmp_path / "cache")]
+
+
+def test_a_folder_without_a_list_gets_one_that_stage_2_and_repair_take(in_folders, tmp_path):
+    result = invoke("run", *in_folders)
+    cache, table = tmp_path / "cache", tmp_path / "cache/clips.csv"
+    assert "2 classes in folders, clips: 2 train, 2 val, 2 test" in result.stderr
+    assert "divided by class with seed 0" in result.stderr
+    assert result.stdout.splitlines()[-2:] == [
+        f"list: {table} (2 classes, clips: 2 train, 2 val, 2 test)",
+        f"next: avcil-incr run --method av-cil --manifest {table} --cache {cache} --classes-per-task 1 "
+        "--out runs/av-cil",
+    ]
+    manifest = read_manifest(table)
+    assert sorted(FeatureCache(cache).ids) == sorted(clip.id for clip in manifest.clips)
+    written = table.read_bytes()
+    again = invoke("run", *in_folders)
+    assert "nothing to do" in again.stdout
+    assert "not as it was" not in again.stderr
+    assert table.read_bytes() == written
+    shard = next((cache / "shards").glob("*.h5"))
+    before = shard.read_bytes()
+    shard.unlink()
+    (tmp_path / "clips/cat/late.mp4").write_text("the list knows nothing of it")
+    assert "mended" in invoke("repair", "--cache", str(cache)).stdout
+    assert shard.read_bytes() == before
+
+
+def test_a_changed_folder_and_other_shares_are_said(in_folders, tmp_path):
+    invoke("run", *in_folders)
+    result = invoke("run", *in_folders, "--split", "0.5/0.5")
+    assert "the folder is not as it was when the list was written: " in result.stderr
+    assert "in another split; the former list is" in result.stderr
+    assert "(2 classes, clips: 4 train, 0 val, 2 test)" in result.stdout
+
+
+def test_choices_that_do_not_go_with_a_folder_or_a_list(in_folders, place, tmp_path):
+    table = str(place / "clips.csv")
+    for more, words in (
+        (("--split", "0.5/0.6"), "error: '0.5/0.6' does not add up to 1 or 100"),
+        (("--classes", table), "error: --classes goes with --manifest"),
+        (("--manifest", table, "--split", "0.5/0.5"), "error: --split divides a folder of videos without a list"),
+    ):
+        result = invoke("run", *in_folders, *more, status=2)
+        assert result.stderr.startswith(words)
+        assert result.stderr.count("\n") == 1
+    (tmp_path / "clips/loose.mp4").write_text("x")
+    result = invoke("run", *in_folders, status=2)
+    assert "loose.mp4 lies beside the folders of labels, so it has no label: put them into" in result.stderr
+    assert not (tmp_path / "cache").exists()
