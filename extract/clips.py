@@ -10,6 +10,7 @@ from ..manifests import (
     Shares,
     by_class,
     counted,
+    gaps,
     list_folder,
     locate_videos,
     published,
@@ -58,7 +59,7 @@ def list_of(config: ExtractionConfig) -> tuple[Benchmark, tuple[str, ...]]:
     listed = list_folder(config.videos, None if config.split is None else Shares.of(config.split), config.split_seed)
     manifest = listed.manifest
     found = f"{config.videos}: {len(manifest.class_order)} classes in folders, clips: {counted(manifest.clips)}"
-    return Benchmark(manifest.name, manifest.name, manifest), (found, *listed.lines)
+    return Benchmark(manifest.name, manifest.name, manifest), (found, *listed.lines, *gaps(manifest))
 
 
 def locate(benchmark: Benchmark, videos: Path) -> Located:

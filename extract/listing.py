@@ -46,12 +46,14 @@ def _changes(before: Manifest, after: Manifest) -> str:
 
 
 def next_step(manifest: Manifest, cache: Path) -> list[str]:
-    """Lines that say where the list is, and which command takes it."""
+    """Lines that say where the list is, and which command takes it; without validation clips no epoch can be chosen."""
     path = cache / LIST
     tasks = max(1, len(manifest.class_order) // 5)
     folder, table = shlex.quote(str(cache)), shlex.quote(str(path))
+    validated = {clip.label for clip in manifest.of_split("val")}
+    choice = "" if validated.issuperset(manifest.class_order) else "--model-choice last "
     return [
         f"list: {path} ({len(manifest.class_order)} classes, clips: {counted(manifest.clips)})",
         f"next: avcil-incr run --method av-cil --manifest {table} --cache {folder} --classes-per-task {tasks} "
-        "--out runs/av-cil",
+        f"{choice}--out runs/av-cil",
     ]

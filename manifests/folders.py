@@ -71,9 +71,7 @@ class _Look:
             return [video for folder in folders for video in self._of_label(folder, None)]
         labels = [folder for folder in folders if folder not in splits]
         if labels:
-            raise InputError(
-                f"{splits[0]} is a split and {labels[0]} beside it a label: {LAYOUT}, not both beside each other"
-            )
+            raise InputError(f"{splits[0]} is a split and {labels[0]} beside it a label: {LAYOUT}")
         return [
             video
             for folder in splits

@@ -54,5 +54,7 @@ def test_the_next_command_can_be_typed_as_it_stands(tmp_path):
     assert lines == [
         "list: my caches/a/clips.csv (2 classes, clips: 2 train, 0 val, 1 test)",
         "next: avcil-incr run --method av-cil --manifest 'my caches/a/clips.csv' --cache 'my caches/a' "
-        "--classes-per-task 1 --out runs/av-cil",
+        "--classes-per-task 1 --model-choice last --out runs/av-cil",
     ]
+    validated = next_step(listed(*CLIPS, *(Clip(f"{label}__9", label, "val") for label in ("cat", "dog"))), Path("a"))
+    assert validated[1].endswith("--classes-per-task 1 --out runs/av-cil")
