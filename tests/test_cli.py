@@ -61,3 +61,11 @@ def test_a_shell_completes_what_is_typed(words: str, place: int, expected: list[
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert [line.partition(",")[2] for line in done.stdout.splitlines()] == expected
+
+
+def test_the_list_of_stage_2_says_what_each_command_says() -> None:
+    context = click.Context(incremental)
+    for name, place in incremental.places.items():
+        command = incremental.get_command(context, name)
+        assert command is not None and command.name == name
+        assert command.help is not None and place.help.removesuffix(".") in " ".join(command.help.split())

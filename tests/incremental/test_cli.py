@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avcil.incremental.cli import main, with_published_figures
+from avcil.incremental.cli import main
+from avcil.incremental.cli.tables import with_published_figures
 from avcil.incremental.methods import find_method
 from avcil.incremental.results.collect import load_runs
 from avcil.incremental.runs.configure import as_plain, configure

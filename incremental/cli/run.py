@@ -1,0 +1,119 @@
+"""`avcil-incr run`: learn the tasks, with progress on the screen. PyTorch is imported after the first checks."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...errors import InputError, say
+from ...options import FILE, FOLDER, options_of
+from ...wording import RANDOM_WEIGHTS
+from ..config import RunConfig
+from .tables import show_table
+
+if TYPE_CHECKING:
+    from ..runs.call import ConfiguredRun
+
+RUN_OPTIONS = (
+    *("method", "dataset", "manifest", "classes", "cache", "modality", "classes_per_task", "class_order_seed", "tasks"),
+    *("epochs", "batch_size", "memory_size", "memory_batch_size", "seed", "device", "precision", "model_choice"),
+)
+"""Fields of the configuration that have an option of `run` by the same name."""
+
+
+@click.command()
+@options_of(RunConfig, RUN_OPTIONS, required=False)
+@click.option("--out", type=FOLDER, help="Folder for the results; an unfinished run there is resumed.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Run this many seeds, from --seed on, in OUT/seed-N.")
+@click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any other setting; repeatable.")
+@click.option("--config", "config_file", type=FILE, help="Repeat the run of this config.json; other options win.")
+@click.option("--plugin", "plugins", type=FILE, multiple=True, help="Python file with methods of your own.")
+@click.option("--print-config", is_flag=True, help="Print the configuration as JSON and run nothing.")
+def run(
+    out: Path | None,
+    seeds: int | None,
+    assignments: tuple[str, ...],
+    config_file: Path | None,
+    plugins: tuple[Path, ...],
+    print_config: bool,
+    **options: Any,
+) -> None:
+    """Learn the tasks one after another and write the results to OUT."""
+    _refuse_early(out, seeds, plugins, options)
+
+    from ..runs.call import configure
+    from ..runs.configure import parse_assignments
+
+    given = {name: options[name] for name in RUN_OPTIONS if options[name] is not None}
+    assigned = parse_assignments(assignments)
+    for name in assigned:
+        if options.get(name) is not None:
+            raise InputError(f"{name} is given twice: as --{name.replace('_', '-')} and by --set")
+    given |= assigned
+    if print_config:
+        given.setdefault("cache", "")
+    configured = configure(given.pop("method", None), config_file=config_file, plugins=plugins, **given)
+    if print_config:
+        click.echo(json.dumps(configured.plain(), indent=2))
+        return
+    if out is None:
+        raise InputError("say where the results go: --out DIR")
+    for finished in configured.check_place(out, seeds):
+        say(f"{finished}: this run is finished, and left as it is")
+    _run(configured, out, seeds)
+
+
+def _refuse_early(out: Path | None, seeds: int | None, plugins: Sequence[Path], options: Mapping[str, Any]) -> None:
+    """InputError for what can be seen to be wrong without PyTorch, whose import takes a second and more."""
+    from ..plugins import read_plugin
+    from ..results.cause import other_settings
+    from ..results.files import CONFIG, check_free, config_of
+
+    for plugin in plugins:
+        read_plugin(plugin)
+    if out is None or seeds is not None:
+        return
+    if not (out / CONFIG).is_file():
+        check_free(out)
+        return
+    there = config_of(out)
+    here = {"run": {name: value for name, value in options.items() if value is not None}}
+    difference = other_settings(here | {"provenance": there["provenance"]}, there, resumed=True)
+    if difference is not None:
+        raise InputError(f"{out} holds a run with {difference}; choose another --out")
+
+
+def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
+    """Run one or several seeds with progress on the screen, then show the table."""
+    from ..learning.state import Stopped
+    from ..runs.call import run as run_configured
+    from ..runs.screen import Screen
+    from ..runs.stopping import StopRequest
+
+    data, kind, config = configured.load(), configured.kind, configured.config
+    table = data.table
+    say(
+        f"{kind.name}: {len(table.ids)} clips, {len(table.class_order)} classes in {len(table.tasks)} tasks; "
+        + (f"{config.epochs} epochs a task; " if kind.way == "gradient" else "one pass a task; ")
+        + f"{data.device}, {str(data.dtype).removeprefix('torch.')}"
+    )
+    for line in configured.notes(data):
+        say(line)
+    if data.residence.plan is not None:
+        say(f"features: {data.residence.plan}")
+    for line in data.losses():
+        say(line)
+    if data.cache.random_weights:
+        say(RANDOM_WEIGHTS)
+    stop = StopRequest()
+    try:
+        with stop, Screen(several=seeds is not None) as screen:
+            run_configured(configured, out, seeds=seeds, listeners=[screen], data=data, stop_asked=stop)
+    except Stopped:
+        say(f"stopped, and saved in {out}: the same command resumes from there", err=True)
+        sys.exit(128 + (stop.signal or 0))
+    show_table([out])
+    say(f"results: {out}")
