@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from avcil.errors import InputError
-from avcil.incremental.plugins import read_plugin
+from avcil.plugins import read_plugin
 
 
 def test_a_plugin_is_read_and_hashed_and_not_run(tmp_path: Path):

@@ -18,7 +18,6 @@ Shapes: B clips, T frames, H x W pixels, N audio samples, L time slices, S token
 
 import contextlib
 import dataclasses
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...plugins import in_one_line, line_of
 from ..preparation.encoder_input import VisualPreparation, WaveformPreparation
 from .family import Settings, computing
 from .weights import digest
@@ -218,9 +218,4 @@ def _told(found: Found) -> Iterator[None]:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        lines = [
-            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(found.file)
-        ]
-        line = f", line {lines[-1]}" if lines else ""
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{_of(found)}{line}: {words}") from error
+        raise InputError(f"{_of(found)}{line_of(found.file, error)}: {in_one_line(error)}") from error

@@ -1,20 +1,15 @@
-"""Find the user's encoders: in files given by --plugin, and in installed packages.
-
-A file is read once, and the bytes that were hashed are those that are run. Modules that it imports are not hashed.
-"""
+"""Find the user's encoders: in files given by --plugin, and in installed packages."""
 
 import hashlib
 import inspect
 import re
-import sys
-import traceback
 from collections.abc import Iterable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ...errors import InputError
+from ...plugins import loaded, read_plugin
 from .own import Found, FrameEncoder, SoundEncoder
 
 GROUP = "avcil.encoders"
@@ -44,37 +39,16 @@ def own_encoders(plugins: Iterable[Path] = ()) -> dict[str, Found]:
 
 
 def _of_file(path: Path) -> list[Found]:
-    where = f"--plugin {path}"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{where}: {error.strerror}") from error
-    module = ModuleType(f"avcil_encoder_{path.stem}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses look up their own module
-    try:
-        exec(compile(content, str(path), "exec"), module.__dict__)
-    except (Exception, SystemExit) as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        if isinstance(error, SyntaxError):
-            lines.append(error.lineno)
-        words = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
-        line = f", line {lines[-1]}" if lines else ""
-        raise InputError(f"{where}{line}: {type(error).__name__}: {words}") from error
+    file = read_plugin(path)
+    module = file.run()
     kinds = [kind for kind in vars(module).values() if _is_encoder(kind) and kind.__module__ == module.__name__]
     if not kinds:
-        raise InputError(f"{where}: defines no subclass of {KINDS}")
-    digest = hashlib.sha256(content).hexdigest()
-    return [Found(kind, where, path, digest) for kind in kinds]
+        raise InputError(f"--plugin {path}: defines no subclass of {KINDS}")
+    return [Found(kind, f"--plugin {path}", path, file.sha256) for kind in kinds]
 
 
-def _of_entry_point(point: Any) -> Found:
-    where = f"entry point {point.name} = {point.value} of the group {GROUP}"
-    try:
-        kind = point.load()
-    except (Exception, SystemExit) as error:
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{where} cannot be loaded: {words}") from error
+def _of_entry_point(point: EntryPoint) -> Found:
+    kind, where = loaded(point)
     if not _is_encoder(kind):
         raise InputError(f"{where} is no subclass of {KINDS}")
     file = Path(inspect.getfile(kind))

@@ -10,6 +10,7 @@ import click
 
 from ...errors import InputError, say
 from ...options import FILE, FOLDER, options_of
+from ...plugins import read_plugin
 from ...wording import RANDOM_WEIGHTS
 from ..config import RunConfig
 from .tables import show_table
@@ -68,7 +69,6 @@ def run(
 
 def _refuse_early(out: Path | None, seeds: int | None, plugins: Sequence[Path], options: Mapping[str, Any]) -> None:
     """InputError for what can be seen to be wrong without PyTorch, whose import takes a second and more."""
-    from ..plugins import read_plugin
     from ..results.cause import other_settings
     from ..results.files import CONFIG, check_free, config_of
 

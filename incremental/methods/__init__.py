@@ -3,11 +3,8 @@
 Adding a method is adding a file: a subclass of `avcil.incremental.Method`, or of `StatisticsMethod`, with a `name`.
 """
 
-import hashlib
 import importlib
-import importlib.util
 import pkgutil
-import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -15,9 +12,9 @@ from types import ModuleType
 from typing import get_args
 
 from ...errors import InputError, unknown
+from ...plugins import loaded, read_plugin
 from ..config import MODALITIES, RunConfig, names_of
 from ..learning.method import BaseMethod, Replay, Settings
-from ..plugins import in_one_line, plugin_error, read_plugin
 
 GROUP = "avcil.methods"
 """Entry points by which installed packages offer methods."""
@@ -46,16 +43,7 @@ def executed_plugins(paths: Iterable[str]) -> dict[str, str]:
 def load_plugin(path: Path) -> ModuleType:
     """The module in file `path`; InputError where it cannot be run or holds no method."""
     file = read_plugin(path)
-    # Named by place and content too: two files of one name, or two versions of one file, are two modules.
-    mark = hashlib.sha256(f"{path.resolve()} {file.sha256}".encode()).hexdigest()[:12]
-    spec = importlib.util.spec_from_file_location(f"avcil_plugin_{path.stem}_{mark}", path)
-    assert spec is not None  # as it is for every name that ends in .py
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # dataclasses look up their own module
-    try:
-        exec(file.code, vars(module))  # what was hashed is what is run
-    except (Exception, SystemExit) as error:
-        raise plugin_error(path, error) from error
+    module = file.run()
     if not methods_in(module):
         raise InputError(
             f"--plugin {path}: defines no subclass of avcil.incremental.Method or StatisticsMethod with a name"
@@ -66,11 +54,7 @@ def load_plugin(path: Path) -> ModuleType:
 
 def _load_entry_point(point: EntryPoint) -> type[BaseMethod]:
     """The method that an installed package offers."""
-    where = f"entry point {point.name} = {point.value} of the group {GROUP}"
-    try:
-        kind = point.load()
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{where} cannot be loaded: {in_one_line(error)}") from error
+    kind, where = loaded(point)
     if not (isinstance(kind, type) and issubclass(kind, BaseMethod) and "name" in vars(kind)):
         raise InputError(f"{where} is no subclass of avcil.incremental.Method or StatisticsMethod with a name")
     return kind

@@ -7,10 +7,7 @@ package's own figures have them) and gives a number, or None where it is not def
 """
 
 import csv
-import importlib.util
 import math
-import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
+from ...plugins import in_one_line, line_of, read_plugin
 from .collect import FinishedRun
 from .metrics import Predictions
 
@@ -29,18 +27,7 @@ OwnFigures = Mapping[str, Callable[[Sequence[Predictions]], float | None]]
 
 def own_figures(plugin: Path) -> OwnFigures:
     """The dictionary `metrics` of a Python file, which is run. InputError where it cannot be, or has none."""
-    if not plugin.is_file():
-        raise InputError(f"--plugin {plugin}: no such file")
-    name = f"avcil_figures_{plugin.stem}"
-    spec = importlib.util.spec_from_file_location(name, plugin)
-    if spec is None or spec.loader is None:
-        raise InputError(f"--plugin {plugin}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their own module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise InputError(f"--plugin {plugin}{_where(error, plugin)}: {_said(error)}") from error
+    module = read_plugin(plugin).run()
     figures = getattr(module, "metrics", None)
     named = isinstance(figures, dict) and all(isinstance(key, str) and key.strip() for key in figures)
     if not isinstance(figures, dict) or not figures or not named or not all(map(callable, figures.values())):
@@ -57,7 +44,7 @@ def rescored(run: FinishedRun, figures: OwnFigures, plugin: Path) -> dict[str, f
         try:
             value: Any = work(after)
         except Exception as error:
-            raise InputError(f"{where}{_where(error, plugin)}: {_said(error)}") from error
+            raise InputError(f"{where}{line_of(plugin, error)}: {in_one_line(error)}") from error
         if value is not None:
             try:
                 value = float(value)
@@ -86,22 +73,9 @@ def saved_predictions(run: FinishedRun) -> list[Predictions]:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from error
     except (KeyError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} is damaged: {_said(error)}") from error
+        raise InputError(f"{path} is damaged: {in_one_line(error)}") from error
     count = len(run.metrics["accuracy_by_task"])
     if sorted(rows) != list(range(1, count + 1)):
         raise InputError(f"{path} is damaged: it has the answers after {len(rows)} tasks, and the run had {count}")
     columns = (np.array(rows[task], dtype=np.int64).T for task in sorted(rows))
     return [Predictions(clips=clip, labels=label, predicted=predicted) for clip, label, predicted in columns]
-
-
-def _where(error: BaseException, path: Path) -> str:
-    """ ", line 12" where the error came up in file `path`, as far as that is known."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    if isinstance(error, SyntaxError):
-        lines.append(error.lineno)
-    return f", line {lines[-1]}" if lines else ""
-
-
-def _said(error: BaseException) -> str:
-    words = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {' '.join(words.split())}"

@@ -70,9 +70,7 @@ def features(workspace: Workspace, share: float) -> Iterator[Outcome]:
         _released(folder)
         attacks[name](folder / AUDIO)
         ended = _imported(workspace, folder)
-        lost = [f"{name} ran"] if mark.exists() else []
-        lost += [] if ended.one_line else [f"{name}: status {ended.status}: {ended.said[:150]}"]
-        return 1, lost + ([f"{name}: a cache was left"] if (folder / "cache").exists() else [])
+        return 1, _faults(name, ended, mark, folder / "cache")
 
     chosen = some(workspace, "pickles", attacks, share)
     note = f"{len(chosen)} kinds; nothing runs, one line, no cache left"
@@ -196,13 +194,18 @@ def encoders(workspace: Workspace, share: float) -> Outcome:
         BAD_ENCODERS[name](folder / "video", mark)
         words = [word for word in videos.words(folder / "cache") if word != "--random-weights" or "config" in name]
         ended = workspace.run([*words, "--video-encoder", str(folder / "video")])
-        lost = [f"{name} ran"] if mark.exists() else []
-        lost += [] if ended.one_line else [f"{name}: status {ended.status}: {ended.said[:150]}"]
-        return 1, lost + ([f"{name}: a cache was left"] if (folder / "cache").exists() else [])
+        return 1, _faults(name, ended, mark, folder / "cache")
 
     chosen = some(workspace, "encoders", BAD_ENCODERS, share)
     note = f"{len(chosen)} kinds; nothing runs, one line, no cache left"
     return tally("encoders that run something, lie or take all memory", workspace.side_by_side(one, chosen), note)
+
+
+def _faults(name: str, ended: Ended, mark: Path, cache: Path) -> list[str]:
+    """What a refused file may not do: run something, end in more than one line, leave a cache."""
+    faults = [f"{name} ran"] if mark.exists() else []
+    faults += [] if ended.one_line else [f"{name}: status {ended.status}: {ended.said[:150]}"]
+    return faults + ([f"{name}: a cache was left"] if cache.exists() else [])
 
 
 def _config(**changed: Any) -> Callable[[Path, Path], object]:
