@@ -71,7 +71,8 @@ def verified(cache: Path, console: Console) -> tuple[bool, list[str]]:
     with checking(len(scan(cache).shards), console) as on_shard:
         report = verify_cache(cache, on_shard=on_shard)
     lines = [*map(str, report.problems), *report.remarks]
-    words = "as it was written" if report.ok else f"{len(report.problems)} problems; {report.mending}"
+    count = len(report.problems)
+    words = "as it was written" if report.ok else f"{count} problem{'s' if count > 1 else ''}; {report.mending}"
     lines.append(f"{cache}: {report.clips} clips in {report.shards} shards, {size(report.bytes)}: {words}")
     return report.ok, lines
 

@@ -143,5 +143,7 @@ def _read(path: Path, shape: type[BaseModel], what: str) -> dict[str, Any]:
         first = error.errors()[0]
         entry = ".".join(map(str, first["loc"]))
         words = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "model_type":  # pydantic names a class of ours
+            words = "it has to be an object"
         raise InputError(f"{path}: not a run's {what}: {f'{entry}: ' if entry else ''}{words}") from None
     return dict(content)

@@ -232,6 +232,14 @@ def test_a_configuration_of_another_shape_is_named(
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize("content", ["[]", '{"run": 5}'])
+def test_what_is_no_object_is_said_without_names_of_classes(tmp_path: Path, content: str):
+    path = write(tmp_path / "a").path
+    (path / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"not a run's config\.json: (run: )?it has to be an object$"):
+        load_runs([path])
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
