@@ -11,6 +11,7 @@ COMMANDS = {
     "extract": Place("extract.cli:main", "Stage 1: from video files to a verified cache of frozen features."),
     "incr": Place("incremental.cli:main", "Stage 2: class-incremental learning from cached features."),
     "predict": Place("predict.cli:main", "Say what video files show, by a finished run."),
+    "attention": Place("predict.attention_cli:main", "Draw where finished runs look in a clip: a figure."),
     "demo": Place("demo.__main__:main", "A small data set of real video files, taken through both stages."),
 }
 

@@ -97,6 +97,12 @@ class Encoding:
         return Encoded(path, (visual, audio))
 
 
+def check_file(path: Path) -> None:
+    """InputError where `path` is no file."""
+    if not path.is_file():
+        raise InputError(f"{path}: {'a folder, not a video file' if path.is_dir() else 'no such file'}")
+
+
 def as_read(features: Tensor, kind: StorageType) -> Tensor:
     """Features (..., D) as they come out of a cache of that storage type. NotStorable where it cannot keep them."""
     stored = to_stored(features, kind, "its features")
@@ -137,7 +143,7 @@ def encoding_of(
             f"{run.path} learnt from features that avcil-extract run did not make{made}: "
             "no video file can be brought into their form"
         )
-    choices = _choices(run)
+    choices = choices_of(run)
     if plugins:
         choices["plugin"] = [str(path) for path in plugins]
     else:
@@ -166,7 +172,7 @@ def encoding_of(
     )
 
 
-def _choices(run: FinishedRun) -> dict[str, Any]:
+def choices_of(run: FinishedRun) -> dict[str, Any]:
     """What was chosen when the features were made, as the run noted it or else its cache, if that is still there."""
     noted = run.content["provenance"].get("cache_choices")
     if noted is None:

@@ -5,16 +5,20 @@ n clips, L time slices, S tokens, D channels, C classes seen.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..cache import FeatureCache
 from ..errors import InputError, shown
 from ..incremental.data.residence import FeatureSource
+from ..incremental.runs.evaluation import check_fingerprint
 from ..incremental.runs.trained import TrainedRun, load_trained
-from .encoding import Encoded, Encoding, encoding_of
+from .attention import AttentionMaps, attention_maps, refuse_without_attention
+from .encoding import Encoded, Encoding, check_file, encoding_of
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,59 @@ class Recogniser:
         no file, before any is read."""
         files = [Path(path) for path in paths]
         for path in files:
-            if not path.is_file():
-                raise InputError(f"{path}: {'a folder, not a video file' if path.is_dir() else 'no such file'}")
+            check_file(path)
         return self._answers(files)
+
+    def attention(
+        self, clip: str | None = None, *, cache: Path | str | None = None, video: Path | str | None = None
+    ) -> AttentionMaps:
+        """Where the run looks in a clip, after its task; the clip is found as by `source`.
+
+        Raises InputError as `source` does, and where the run's method has no attention.
+        """
+        refuse_without_attention(self.trained)
+        (maps,) = attention_maps(self.trained, self.source(clip, cache=cache, video=video), [clip or OneClip.ID])
+        return maps
+
+    def source(
+        self, clip: str | None = None, *, cache: Path | str | None = None, video: Path | str | None = None
+    ) -> FeatureSource:
+        """Where a clip's features are to be had: the cache, or else the encoders.
+
+        Args:
+            clip: its id in the cache; None: that is not asked.
+            cache: the cache's folder; None: where the run found it.
+            video: file to be encoded where the cache does not hold the clip, or cannot be read and was not named.
+
+        Raises:
+            InputError: there is no such clip and no file, or the file cannot be read; the cache is not one of features
+                such as the run learnt from, or the encoders are others.
+        """
+        if clip is not None:
+            folder = cache or self.trained.finished.content["run"].get("cache")
+            try:
+                features = _cache_of(folder)
+            except InputError as error:
+                if cache is not None or video is None:
+                    words = "" if cache is not None else ": give --cache where it lies now, or --video to encode a file"
+                    raise InputError(f"{error}{words}") from error
+            else:
+                if clip in features:
+                    check_fingerprint(self.trained, features)
+                    return features
+                if video is None:
+                    near = "".join(f" (nearest: '{name}')" for name in get_close_matches(clip, features.ids, n=1))
+                    raise InputError(
+                        f"{features.directory} holds no clip '{clip}'{near}: give --video, the file to be encoded"
+                    )
+        elif video is None:
+            raise InputError("no clip: give its id in the cache, or a video file")
+        path = Path(video)
+        check_file(path)
+        (encoded,) = self.encoding.of([path])
+        if encoded.features is None:
+            raise InputError(f"{path}: {encoded.reason}: {encoded.words}")
+        return OneClip(*encoded.features)
 
     def _answers(self, files: Sequence[Path]) -> Iterator[Verdict | Unread]:
         for encoded in self.encoding.of(files) if files else ():
@@ -132,7 +186,7 @@ class Recogniser:
     def _answer(self, encoded: Encoded) -> Verdict | Unread:
         if encoded.features is None:
             return Unread(encoded.path, encoded.reason, encoded.words)
-        (scores,) = self.trained.scores(_OneClip(*encoded.features), [_OneClip.ID]).double()
+        (scores,) = self.trained.scores(OneClip(*encoded.features), [OneClip.ID]).double()
         order = scores.argsort(descending=True, stable=True).tolist()
         shares = torch.softmax(scores, dim=0) if self.trained.kind.scores_are_logits else None
         return Verdict(
@@ -143,8 +197,15 @@ class Recogniser:
         )
 
 
-class _OneClip:
-    """The features of one clip, visual (L, S, D) and audio (D,), read as from a cache (`residence.FeatureSource`)."""
+def _cache_of(folder: Path | str | None) -> FeatureCache:
+    if folder is None:
+        raise InputError("the run does not say where its cache lay")
+    return FeatureCache(Path(folder))
+
+
+class OneClip:
+    """The features of one clip, visual (L, S, D) and audio (D,), read as from a cache
+    (`residence.FeatureSource`) that has it under any id."""
 
     ID = "clip"
 

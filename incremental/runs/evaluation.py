@@ -87,7 +87,7 @@ def evaluate(run: TrainedRun, manifest: Path, cache: Path, split: Split = "test"
         raise InputError(f"{manifest} has no {split} clips")
     _check_labels(listed, clips, run.after(None).classes)
     features = FeatureCache(cache)
-    _check_fingerprint(run, features)
+    check_fingerprint(run, features)
     there = tuple(clip for clip in clips if clip.id in features)
     if not there:
         raise InputError(f"{cache} holds none of the {len(clips)} {split} clips of {manifest}")
@@ -111,7 +111,8 @@ def _check_labels(manifest: Manifest, clips: Sequence[Clip], classes: Sequence[s
             raise InputError(f"{manifest.where(clip)}: {words} (the classes are those of the run)")
 
 
-def _check_fingerprint(run: TrainedRun, cache: FeatureCache) -> None:
+def check_fingerprint(run: TrainedRun, cache: FeatureCache) -> None:
+    """InputError where the cache's features are not made as those that the run learnt from, with what differs."""
     provenance = run.finished.content["provenance"]
     if provenance.get("cache_fingerprint") != cache.fingerprint.digest:
         differences = cache.fingerprint.differences(Fingerprint(provenance.get("cache_made_by") or {}))

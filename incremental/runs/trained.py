@@ -6,9 +6,9 @@ sums behind ridge regression) belongs to the method's state and so to these file
 Shapes: n clips, C classes seen, L time slices, S tokens, D channels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from ...devices import choose_device, dtype_of, fastest_precision
 from ...errors import InputError
 from ..config import RunConfig
+from ..data.batch import Batch
 from ..data.reader import ClipReader
 from ..data.residence import FeatureSource, Residence
 from ..data.tasks import ClipTable
@@ -76,6 +77,13 @@ class TrainedRun:
         Raises:
             InputError: the features' widths are not those that the run learnt from, or weights are damaged.
         """
+        return self.over(lambda method, batch: method.scores(batch), source, ids)
+
+    def over(
+        self, function: Callable[[BaseMethod, Batch], Tensor], source: FeatureSource, ids: Sequence[str]
+    ) -> Tensor:
+        """`function` of the method and a batch of B of the clips `ids`, without gradients; its answers (B, ...) are
+        joined to (n, ...), on the CPU. Raises as `scores` does."""
         table = ClipTable(tuple(ids), torch.zeros(len(ids), dtype=torch.int64), (), self.tasks)
         method = self._method(Widths(audio=source.audio_shape[-1], visual=source.visual_shape[-1]))
         at_once = self.config.evaluation_batch_size
@@ -90,7 +98,7 @@ class TrainedRun:
                 gigabytes=self.config.residence_gigabytes,
             )
             reader = ClipReader(residence, table.labels)
-            return reader.over(method.scores, torch.arange(len(ids)), at_once)
+            return reader.over(partial(function, method), torch.arange(len(ids)), at_once)
 
     @property
     def _dtype(self) -> torch.dtype:
