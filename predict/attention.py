@@ -31,15 +31,13 @@ class AttentionMaps(NamedTuple):
     """(L,): the slices' weights, which sum to 1."""
 
     @property
-    def grid(self) -> int:
-        """Tokens a side of the picture; InputError where S is no square number."""
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a slice's tokens; InputError where they are no square."""
         tokens = self.spatial.shape[1]
         side = math.isqrt(tokens)
         if side * side != tokens:
-            raise InputError(
-                f"{tokens} tokens a time slice are no square grid: there is no picture of them to be drawn"
-            )
-        return side
+            raise InputError(f"{tokens} tokens a time slice are no square grid: there is no picture of them")
+        return side, side
 
 
 def attention_maps(trained: TrainedRun, source: FeatureSource, ids: Sequence[str]) -> list[AttentionMaps]:

@@ -4,9 +4,10 @@ Colours tell spatial attention, from the least to the most that is in the figure
 construction; the colour bar has the true values. Under each picture a bar tells how much more (to the right) or less
 (to the left) than an even share its slice weighs. Everything is placed in inches.
 
-L time slices, S tokens, H x W pixels, g x g patches.
+L time slices, S tokens, each a patch of the frame, H x W pixels.
 """
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from ..errors import shown
@@ -44,6 +46,7 @@ GAP, RUN_GAP, MARGIN = 0.05, 0.35, 0.2
 HEAD, LINE, STRIP, LEGEND = 0.2, 0.18, 0.25, 0.65
 
 Image = npt.NDArray[np.uint8]
+Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -80,19 +83,19 @@ class Scale:
         return np.clip((attention - self.least) / span, 0, 1) if span > 0 else np.zeros_like(attention)
 
 
-def overlaid(attention: Tensor, grid: int, scale: Scale, frame: Image | None = None) -> Image:
+def overlaid(attention: Tensor, grid: Grid, scale: Scale, frame: Image | None = None) -> Image:
     """A slice's spatial attention as a picture.
 
     Args:
         attention: (S,), the patches row by row.
-        grid: g, patches a side.
+        grid: rows and columns of the patches.
         scale: what the colours mean.
         frame: (3, H, W) RGB; the map is spread over all of it, linear between the centres of patches.
 
     Returns:
-        (H, W, 3) the frame in grey under the colours; without a frame (g, g, 3), a pixel a patch.
+        (H, W, 3) the frame in grey under the colours; without a frame (rows, columns, 3), a pixel a patch.
     """
-    patches = attention.view(1, 1, grid, grid)
+    patches = attention.view(1, 1, *grid)
     if frame is None:
         return _colours(scale.placed(patches[0, 0].numpy()))
     spread = F.interpolate(patches, size=frame.shape[1:], mode="bilinear", align_corners=False)[0, 0]  # (H, W)
@@ -196,19 +199,22 @@ def _heading(task: int, maps: Mapping[int, AttentionMaps]) -> str:
     return f"after task {task}: {share:.2f} % of it moved since task {first}"
 
 
-def _colour_bar(figure: Figure, scale: Scale, grids: Sequence[int], place: tuple[float, float, float, float]) -> None:
+def _colour_bar(figure: Figure, scale: Scale, grids: Sequence[Grid], place: tuple[float, float, float, float]) -> None:
     """The colours' true values, with a mark at even attention. `place` in inches: left, bottom, width, height."""
     width, height = figure.get_size_inches()
     left, bottom, across, up = place
     axes = figure.add_axes((left / width, bottom / height, across / width, up / height))
     most = scale.most if scale.most > scale.least else scale.least * 1.001
     bar = figure.colorbar(
-        ScalarMappable(Normalize(scale.least, most), COLOURS), cax=axes, orientation="horizontal", format=_tick
+        ScalarMappable(Normalize(scale.least, most), COLOURS),
+        cax=axes,
+        orientation="horizontal",
+        format=PercentFormatter(1, symbol=" %"),
     )
     bar.ax.tick_params(labelsize=6.5, length=2, pad=1.5)
     bar.outline.set_linewidth(0.4)
     for grid in grids:
-        even = 1 / grid**2
+        even = 1 / math.prod(grid)
         if scale.least <= even <= most:
             axes.axvline(even, color="white", linewidth=1.6)
             axes.axvline(even, color="black", linewidth=0.8)
@@ -216,9 +222,9 @@ def _colour_bar(figure: Figure, scale: Scale, grids: Sequence[int], place: tuple
             axes.text(even, 1.35, words, transform=axes.get_xaxis_transform(), size=6.5, ha="center", va="bottom")
 
 
-def _caption(scale: Scale, grids: Sequence[int], slices: Sequence[int], *, framed: bool, several: bool) -> list[str]:
+def _caption(scale: Scale, grids: Sequence[Grid], slices: Sequence[int], *, framed: bool, several: bool) -> list[str]:
     """How the figure is to be read."""
-    patches = " or ".join(f"{grid} x {grid}" for grid in grids)
+    patches = " or ".join(f"{rows} x {columns}" for rows, columns in grids)
     even = " or ".join(_percent(1 / count) for count in slices)
     said = [
         f"Colour: share of a slice's spatial attention that a patch has ({patches} patches; mean over channels"
@@ -236,7 +242,3 @@ def _caption(scale: Scale, grids: Sequence[int], slices: Sequence[int], *, frame
 def _percent(share: float) -> str:
     """A share in percent to three digits: "12.6 %", "0.51 %"."""
     return f"{100 * share:.3g} %"
-
-
-def _tick(value: float, _: object = None) -> str:
-    return _percent(value)
