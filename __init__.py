@@ -8,7 +8,7 @@
 `cache`         the contract between the stages: verified shards of frozen features.
 `extract`       stage 1: decode, prepare, encode, write. Console script `avcil-extract`.
 `incremental`   stage 2: memory, heads, losses, methods, trainer, metrics. Console script `avcil-incr`.
-`predict`       video files straight through a trained run: `avcil predict`.
+`predict`       video files straight through a trained run, and where it looks: `avcil predict`, `avcil attention`.
 `interface`     what `import avcil` offers by name.
 `demo`          a small data set of real video files, taken through both stages.
 

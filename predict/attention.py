@@ -32,8 +32,10 @@ class AttentionMaps(NamedTuple):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of a slice's tokens; InputError where they are no square."""
+        """Rows and columns of a slice's tokens; InputError where they are no square, or where there is but one."""
         tokens = self.spatial.shape[1]
+        if tokens == 1:
+            raise InputError("a time slice is a single token here, and so there is no spatial attention to look at")
         side = math.isqrt(tokens)
         if side * side != tokens:
             raise InputError(f"{tokens} tokens a time slice are no square grid: there is no picture of them")

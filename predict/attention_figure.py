@@ -40,10 +40,13 @@ DOTS = 200
 WIDTH = 12.5
 """Inches that all pictures of a row share, unless that makes them larger or smaller than `SIDES`."""
 SIDES = (0.6, 1.2)
-NARROWEST = 3.4
+NARROWEST = 3.6
 """Inches that a run takes at least, for the words above its rows."""
 GAP, RUN_GAP, MARGIN = 0.05, 0.35, 0.2
 HEAD, LINE, STRIP, LEGEND = 0.2, 0.18, 0.25, 0.65
+
+SMALL, LARGE = 17, 11
+"""Letters an inch, of the words below and of the bold ones above."""
 
 Image = npt.NDArray[np.uint8]
 Grid = tuple[int, int]
@@ -121,22 +124,27 @@ def draw(clip: str, gazes: Sequence[Gaze], notes: Sequence[str] = ()) -> Figure:
     framed = any(gaze.frames is not None for gaze in gazes)
     words = _caption(scale, sorted(grids), sorted(set(slices)), framed=framed, several=len(tasks) > 1)
     width = 2 * MARGIN + sum(widths) + RUN_GAP * (len(gazes) - 1)
-    lines = [line for text in (*words, *notes) for line in textwrap.wrap(shown(text), int(width * 17))]
+    lines = [line for text in (*words, *notes) for line in textwrap.wrap(shown(text), int(width * SMALL))]
+    name = textwrap.wrap(f"clip {shown(clip)}", int(width * LARGE))
+    titles = [textwrap.wrap(shown(gaze.title), int(span * LARGE)) for gaze, span in zip(gazes, widths, strict=True)]
+    heads = HEAD * (len(name) + max(map(len, titles)))
     frames = side + LINE if framed else 0.0
     rows = len(tasks) * (HEAD + side + STRIP)
     legend = LEGEND + LINE * len(lines)
-    height = MARGIN + 2 * HEAD + frames + rows + legend + MARGIN
+    height = MARGIN + heads + frames + rows + legend + MARGIN
 
     figure = Figure(figsize=(width, height))
     page = figure.add_axes((0, 0, 1, 1))
     page.set(xlim=(0, width), ylim=(height, 0))
     page.axis("off")
-    _write(page, MARGIN, MARGIN + HEAD / 2, f"clip {shown(clip)}", size=10, weight="bold")
+    for number, line in enumerate(name):
+        _write(page, MARGIN, MARGIN + HEAD * (number + 0.5), line, size=10, weight="bold")
     left = MARGIN
-    for gaze, span in zip(gazes, widths, strict=True):
-        top = MARGIN + HEAD
-        _write(page, left, top + HEAD / 2, shown(gaze.title), size=9, weight="bold")
-        top += HEAD
+    for gaze, span, title in zip(gazes, widths, titles, strict=True):
+        top = MARGIN + HEAD * len(name)
+        for number, line in enumerate(title):
+            _write(page, left, top + HEAD * (number + 0.5), line, size=9, weight="bold")
+        top += heads - HEAD * len(name)
         if gaze.frames is not None:
             for column, (number, frame) in enumerate(gaze.frames):
                 start = left + column * (side + GAP)
@@ -150,7 +158,7 @@ def draw(clip: str, gazes: Sequence[Gaze], notes: Sequence[str] = ()) -> Figure:
             top += HEAD + side + STRIP
         left += span + RUN_GAP
     top = height - MARGIN - legend
-    _colour_bar(figure, scale, sorted(grids), (MARGIN, height - top - 0.42, min(4.0, width - 2 * MARGIN), 0.12))
+    _colour_bar(figure, scale, sorted(grids), (2 * MARGIN, height - top - 0.42, min(4.0, width - 4 * MARGIN), 0.12))
     for number, line in enumerate(lines):
         _write(page, MARGIN, top + LEGEND + LINE * (number + 0.5), line, size=7.5)
     return figure
@@ -196,7 +204,7 @@ def _heading(task: int, maps: Mapping[int, AttentionMaps]) -> str:
     if task == first:
         return f"after task {task}"
     share = 100 * moved(maps[first], maps[task])
-    return f"after task {task}: {share:.2f} % of it moved since task {first}"
+    return f"after task {task}: {share:.2f} % of the attention moved since task {first}"
 
 
 def _colour_bar(figure: Figure, scale: Scale, grids: Sequence[Grid], place: tuple[float, float, float, float]) -> None:

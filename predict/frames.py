@@ -37,9 +37,8 @@ def preparation_of(run: FinishedRun) -> ClipPreparation:
         raise InputError(f"{run.path} does not record which frames its features were made from")
     if facts.get("reading") != READING:
         raise InputError(f"{run.path} learnt from features of another version of avcil, which reads other frames")
-    pixels = VisualPreparation(
-        **{name: tuple(fact) if isinstance(fact, list) else fact for name, fact in processor.items()}
-    )
+    plain: dict[str, Any] = {name: tuple(fact) if isinstance(fact, list) else fact for name, fact in processor.items()}
+    pixels = VisualPreparation(**plain)
     return ClipPreparation.of(Recipe(**facts["recipe"]), pixels, AudioPreparation(), missing_audio="silence")
 
 

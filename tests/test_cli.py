@@ -23,7 +23,7 @@ def test_stages_are_the_commands_of_their_own_scripts():
     context = click.Context(main)
     assert main.get_command(context, "extract") is extract
     assert main.get_command(context, "incr") is incremental
-    assert main.get_command(context, "attention") is None
+    assert main.get_command(context, "nothing") is None
 
 
 @pytest.mark.parametrize("name", COMMANDS)

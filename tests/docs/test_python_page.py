@@ -46,7 +46,8 @@ def test_the_block_on_video_files_runs_as_it_stands(taught: Taught, tmp_path: Pa
     (program,) = blocks_of(PAGE.read_text().split("## Video files")[1])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    first, _, again = done.stdout.splitlines()
+    first, _, again, shapes = done.stdout.splitlines()
     assert first.startswith("clip.mp4  ")
     assert len(first.split("  ")) == 4
     assert again == first
+    assert shapes == "torch.Size([8, 49]) torch.Size([8])"

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 from avcil.cache import FeatureCache
-from avcil.predict import attention_cli
 from avcil.predict.attention_cli import main
 from avcil.tests.predict.conftest import Taught
 from avcil.wording import RANDOM_WEIGHTS
@@ -85,7 +84,7 @@ def test_refused(
 
 
 def test_without_matplotlib(taught: Taught, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(attention_cli.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
     result = call("--run", taught.av_cil, "--clip", clip, "--out", tmp_path / "figure.png")
     assert (result.exit_code, result.stderr) == (
         2,

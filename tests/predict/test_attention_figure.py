@@ -145,8 +145,8 @@ def test_a_row_says_how_much_has_moved_and_runs_stand_side_by_side():
     words = words_of(figure)
     for line in ("a $b$ clip_$", "with", "without", "after task 1", "Note.", "2 x 2 patches"):
         assert line in words
-    assert "after task 3: 0.00 % of it moved since task 1" in words
-    assert "after task 3: 10.00 % of it moved since task 1" in words
+    assert "after task 3: 0.00 % of the attention moved since task 1" in words
+    assert "after task 3: 10.00 % of the attention moved since task 1" in words
     assert "Frames" not in words
     with_, without = (
         next(text for text in figure.findobj(Text) if text.get_text() == word) for word in ("with", "without")
@@ -164,6 +164,22 @@ def test_the_same_figure_gives_the_same_bytes(suffix: str, tmp_path: Path):
     assert first.startswith({".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}[suffix])
 
 
+def test_long_names_are_wrapped_and_cover_nothing():
+    title = "av-cil " + " ".join(f"setting_{number}=value" for number in range(12))
+    figure = draw(
+        "/a/long/path/of/a/clip.mp4", [Gaze(title, {1: maps(hot(0, 4))}), Gaze("other", {1: maps(hot(0, 4))})]
+    )
+    figure.draw_without_rendering()
+    boxes = [
+        text.get_window_extent() for text in figure.axes[0].texts if text.get_text() and text.get_weight() == "bold"
+    ]
+    assert len(boxes) > 4
+    assert not [1 for one, box in enumerate(boxes) for other in boxes[:one] if box.overlaps(other)]
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+
+
 def test_tokens_that_are_no_picture():
+    with pytest.raises(InputError, match="no spatial attention"):
+        draw("clip", [Gaze("run", {1: maps(hot(0, 1))})])
     with pytest.raises(InputError, match="3 tokens a time slice are no square grid"):
         draw("clip", [Gaze("run", {1: maps(hot(1, 3))})])
