@@ -72,7 +72,7 @@ def main(
     random = any(recogniser.trained.random_weights for recogniser in recognisers)
     save(draw(name, gazes, [f"Note: {RANDOM_WEIGHTS}."] if random else []), out)
     for reason in without:
-        say(f"maps alone, without frames: {reason}; --video FILE says where the clip is", err=True)
+        say(f"maps alone, without frames: {reason}", err=True)
     drawn = "; ".join(f"{gaze.title} after task {', '.join(map(str, gaze.maps))}" for gaze in gazes)
     say(f"{out}: clip {name}, {drawn}")
     if random:
@@ -112,13 +112,23 @@ def _titles(runs: "list[FinishedRun]") -> list[str]:
 
 def _frames(recogniser: "Recogniser", clip: str | None, video: Path | None, slices: int) -> "tuple[Any, str | None]":
     """The frame of each slice; or None and why, where no file was given and none is found."""
-    from .frames import files_of, first_of_each_slice, frames_of
+    from .frames import files_of, first_of_each_slice, frames_of, preparation_of
 
     run = recogniser.trained.finished
+    try:
+        preparation_of(run)
+    except InputError as error:
+        if video is not None:
+            raise InputError(f"{error}: without --video the maps are drawn alone") from error
+        return None, str(error)
     if video is not None:
         return first_of_each_slice(frames_of(run, video), slices), None
     assert clip is not None
     try:
-        return first_of_each_slice(frames_of(run, *files_of(run, clip)), slices), None
+        files = files_of(run, clip)
+    except InputError as error:
+        return None, f"{error}; --video FILE says where the clip is"
+    try:
+        return first_of_each_slice(frames_of(run, *files), slices), None
     except InputError as error:
         return None, str(error)

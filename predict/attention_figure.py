@@ -9,6 +9,7 @@ L time slices, S tokens, each a patch of the frame, H x W pixels.
 
 import math
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,13 @@ def save(figure: Figure, path: Path) -> None:
     """Write the figure in the form of the path's suffix, .png, .pdf or .svg; the same figure gives the same bytes."""
     kind = path.suffix.lower().removeprefix(".")
     dates = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
-    with matplotlib.rc_context({"svg.hashsalt": "avcil", "pdf.fonttype": 42}), written_aside(path, "wb") as stream:
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "avcil", "pdf.fonttype": 42}),
+        warnings.catch_warnings(),
+        written_aside(path, "wb") as stream,
+    ):
+        # Letters of a clip's id that the font lacks are drawn as boxes; a warning would name none that a user knows.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(stream, format=kind, dpi=DOTS, metadata=dates)
 
 

@@ -1,3 +1,5 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,35 @@ def test_maps_alone_where_there_is_no_file(taught: Taught, clip: str, tmp_path: 
     assert line.endswith("; --video FILE says where the clip is")
     drawn = out.read_text()
     assert "frame 15" not in drawn and "after task 4" in drawn
+
+
+def test_features_of_unknown_frames(taught: Taught, clip: str, tmp_path: Path):
+    """As an import makes them: the maps alone, and a file is of no use."""
+    run = tmp_path / "run"
+    shutil.copytree(taught.av_cil, run)
+    content = json.loads((run / "config.json").read_text())
+    del content["provenance"]["cache_made_by"]["visual_encoder"]["processor"]
+    (run / "config.json").write_text(json.dumps(content))
+    words = f"{run} does not record which frames its features were made from"
+    result = call("--run", run, "--clip", clip, "--out", tmp_path / "a.png", "--tasks", "1")
+    assert (result.exit_code, result.stderr) == (0, f"maps alone, without frames: {words}\n")
+    result = call("--run", run, "--clip", clip, "--video", taught.video(clip), "--out", tmp_path / "b.png")
+    assert (result.exit_code, result.stderr) == (2, f"error: {words}: without --video the maps are drawn alone\n")
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_two_runs_of_one_method_are_told_apart(taught: Taught, clip: str, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(taught.av_cil, run)
+    content = json.loads((run / "config.json").read_text())
+    content["run"]["settings"]["attention_distillation"] = "none"
+    (run / "config.json").write_text(json.dumps(content))
+    out = tmp_path / "two.svg"
+    result = call("--run", taught.av_cil, "--run", run, "--clip", clip, "--out", out, "--tasks", "4")
+    assert result.exit_code == 0, result.output
+    for kind in ("vad", "none"):
+        assert f"av-cil attention_distillation={kind} after task 4" in result.stdout
+        assert f"av-cil attention_distillation={kind}" in out.read_text()
 
 
 @pytest.mark.parametrize(

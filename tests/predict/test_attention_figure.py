@@ -37,7 +37,7 @@ def rendered(figure: Figure, path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(float)
 
 
-def near(picture: np.ndarray, colour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def near(picture: np.ndarray, colour: np.ndarray) -> tuple[np.ndarray, ...]:
     """Rows and columns of the pixels of a colour."""
     return np.nonzero(np.abs(picture - colour).max(axis=2) <= 2)
 
@@ -171,7 +171,7 @@ def test_long_names_are_wrapped_and_cover_nothing():
     )
     figure.draw_without_rendering()
     boxes = [
-        text.get_window_extent() for text in figure.axes[0].texts if text.get_text() and text.get_weight() == "bold"
+        text.get_window_extent() for text in figure.axes[0].texts if text.get_text() and text.get_fontweight() == "bold"
     ]
     assert len(boxes) > 4
     assert not [1 for one, box in enumerate(boxes) for other in boxes[:one] if box.overlaps(other)]
