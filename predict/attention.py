@@ -61,9 +61,7 @@ def refuse_without_attention(trained: TrainedRun) -> None:
             "attention is the sound's guidance of the gaze"
         )
     if trained.kind.way != "gradient":
-        raise InputError(
-            f"{trained.finished.path} has no attention: '{trained.kind.name}' works on the mean of all visual tokens"
-        )
+        raise InputError(f"{trained.finished.path} has no attention: method '{trained.kind.name}' learns none")
 
 
 def _maps(method: BaseMethod, batch: Batch) -> Tensor:

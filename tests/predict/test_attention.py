@@ -95,7 +95,7 @@ def test_features_of_another_kind_are_refused(taught: Taught):
 
 
 def test_methods_without_attention_are_refused(taught: Taught):
-    with pytest.raises(InputError, match=r"has no attention: 'ridge' works on the mean of all visual tokens$"):
+    with pytest.raises(InputError, match=r"has no attention: method 'ridge' learns none$"):
         load(taught.ridge, device="cpu").attention("any")
     recogniser = load(taught.av_cil, device="cpu")
     audio = replace(recogniser.trained.config, modality="audio")

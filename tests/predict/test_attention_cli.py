@@ -100,7 +100,7 @@ def test_two_runs_of_one_method_are_told_apart(taught: Taught, clip: str, tmp_pa
         (["--clip", "nothing", "--out", "figure.png"], "holds no clip 'nothing'"),
         (["--out", "figure.png"], "no clip: give --clip, an id of the cache, or --video, a file"),
         (["--clip", "CLIP", "--video", "gone.mp4", "--out", "figure.png"], "gone.mp4: no such file"),
-        (["--clip", "CLIP", "--out", "figure.png", "--run", "RIDGE"], "has no attention: 'ridge' works on the mean"),
+        (["--clip", "CLIP", "--out", "figure.png", "--run", "RIDGE"], "has no attention: method 'ridge' learns none"),
     ],
 )
 def test_refused(
