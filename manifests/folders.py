@@ -5,7 +5,7 @@ The list is the same wherever the folder lies and in whatever order the file sys
 
 import os
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,24 +188,22 @@ def list_folder(directory: Path, shares: Shares | None = None, seed: int = 0) ->
 
 
 def _without_copies(videos: Sequence[_Video], look: _Look) -> list[_Video]:
-    """The videos without those whose file is another's, byte for byte; sizes are compared first."""
-    by_size: dict[int, list[_Video]] = defaultdict(list)
-    for video in videos:
-        by_size[video.files[0].stat().st_size].append(video)
-    kept: dict[str, _Video] = {}
+    """The videos without those of which a file is another's, byte for byte; sizes are compared first."""
+    sizes = Counter(file.stat().st_size for video in videos for file in video.files)
+    kept: dict[str, tuple[_Video, Path]] = {}
     copies = []
     for video in videos:
-        if len(by_size[video.files[0].stat().st_size]) == 1:
-            continue
-        first = kept.setdefault(sha256_of(video.files[0]), video)
-        if (first.label, first.split) != (video.label, video.split):
-            what = "classes" if first.label != video.label else "splits"
-            raise InputError(
-                f"{first.files[0]} and {video.files[0]} are the same video in two {what}: take one of them away"
-            )
-        if first is not video:
-            copies.append(video)
-            look.passed_over["copies of another file of their folder"].append(video.files[0])
+        for file in video.files:
+            if sizes[file.stat().st_size] == 1:
+                continue
+            first, its_file = kept.setdefault(sha256_of(file), (video, file))
+            if (first.label, first.split) != (video.label, video.split):
+                what = "classes" if first.label != video.label else "splits"
+                raise InputError(f"{its_file} and {file} are the same video in two {what}: take one of them away")
+            if first is not video:
+                copies.append(video)
+                look.passed_over["copies of another file of their folder"].append(file)
+                break
     return [video for video in videos if video not in copies]
 
 

@@ -54,6 +54,18 @@ def test_folders_of_splits_are_the_splits(tmp_path):
     assert listed.lines == ()
 
 
+def test_a_copy_of_any_file_of_a_clip_is_passed_over(tmp_path):
+    touch(tmp_path, *numbered("dog", 9), *numbered("cat", 10), "dog/v.avi", "dog/v.mp4")
+    (tmp_path / "dog/copy.mp4").write_text("dog/v.mp4")
+    for seed in range(4):
+        listed = list_folder(tmp_path, seed=seed)
+        assert len({"dog__copy", "dog__v"} & {clip.id for clip in listed.manifest.clips}) == 1
+        (line,) = [line for line in listed.lines if "copies" in line]
+        assert line.startswith("passed over: 1, copies of another file of their folder (dog/")
+    (tmp_path / "cat/copy.mp4").write_text("dog/v.avi")
+    assert "DIR/cat/copy.mp4 and DIR/dog/v.avi are the same video in two classes" in refusal(tmp_path)
+
+
 def test_the_list_that_is_written_says_the_same_and_finds_every_file(tmp_path):
     videos = touch(tmp_path / "videos", *numbered('dog, "big"', 5), *numbered("ñu", 5), "ñu/x.v1.mkv", "ñu/x.v1.mp4")
     manifest = list_folder(videos).manifest
