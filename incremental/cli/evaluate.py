@@ -50,6 +50,10 @@ def evaluate(
     )
     if found.missing:
         say(f"not in the cache and left out: {len(found.missing)} clips: {by_class(found.missing)}")
+    if found.trained_on:
+        say(f"{found.trained_on} of these clips are training clips of the run: this is no test of it")
+    elif found.trained_on is None:
+        say("the run's own list cannot be read any more: whether it learnt from some of these clips is not known")
     if found.lacking():
         tasks = ", ".join(map(str, found.lacking()))
         say(f"no clip of the classes of task {tasks}: only the accuracy after the last task can be told")

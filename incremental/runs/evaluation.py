@@ -17,6 +17,7 @@ from ...files import written_aside
 from ...manifests import Clip, Manifest, Split, read_manifest
 from ..results.metrics import Predictions, class_accuracies, last_accuracy, summarise
 from ..results.own import COLUMNS
+from .problem import load_problem
 from .trained import TrainedRun
 
 
@@ -30,6 +31,8 @@ class Evaluation:
     """The answers after each task, on the clips of the classes seen by then; numbers are places in `clips`."""
     missing: tuple[Clip, ...]
     """Clips that the cache does not hold."""
+    trained_on: int | None
+    """How many of the clips are training clips of the list that the run names; None where that cannot be read."""
 
     def lacking(self) -> list[int]:
         """Tasks of whose classes there is no clip."""
@@ -53,6 +56,7 @@ class Evaluation:
             "random_encoder_weights": self.run.random_weights,
             "clips": len(self.clips),
             "missing_clips": len(self.missing),
+            "clips_trained_on": self.trained_on,
             **self.figures(),
             "class_accuracy": dict(zip(classes, accuracies, strict=True)),
         }
@@ -101,7 +105,18 @@ def evaluate(run: TrainedRun, manifest: Path, cache: Path, split: Split = "test"
         if len(asked):
             predicted = then.scores(features, [there[number].id for number in asked]).argmax(dim=1).numpy()
         after.append(Predictions(clips=asked, labels=labels[asked], predicted=predicted))
-    return Evaluation(run, there, tuple(after), tuple(clip for clip in clips if clip.id not in features))
+    missing = tuple(clip for clip in clips if clip.id not in features)
+    return Evaluation(run, there, tuple(after), missing, _trained_on(run, there))
+
+
+def _trained_on(run: TrainedRun, clips: Sequence[Clip]) -> int | None:
+    """How many of `clips` are training clips of the run's own list, as it is today; None where it cannot be read."""
+    config = run.config
+    try:
+        learnt = load_problem(config.dataset, config.manifest, config.classes).manifest.of_split("train")
+    except InputError:  # the list may have moved, or be changed beyond reading, which is no fault of these clips
+        return None
+    return len({clip.id for clip in learnt} & {clip.id for clip in clips})
 
 
 def _check_labels(manifest: Manifest, clips: Sequence[Clip], classes: Sequence[str]) -> None:
@@ -115,8 +130,8 @@ def check_fingerprint(run: TrainedRun, cache: FeatureCache) -> None:
     """InputError where the cache's features are not made as those that the run learnt from, with what differs."""
     provenance = run.finished.content["provenance"]
     if provenance.get("cache_fingerprint") != cache.fingerprint.digest:
-        differences = cache.fingerprint.differences(Fingerprint(provenance.get("cache_made_by") or {}))
+        difference = cache.fingerprint.difference(Fingerprint(provenance.get("cache_made_by") or {}))
         raise InputError(
             f"the features in {cache.directory} were made in another way than those that {run.finished.path} learnt "
-            f"from: {'; '.join(differences)}"
+            f"from: {difference}"
         )

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,23 @@ def test_clips_of_some_classes_only(made: Made, reference: Callable[[str], Path]
     assert document["class_accuracy"]["class 00"] is None
     with answers.open() as file:
         assert [row["after_task"] for row in csv.DictReader(file)] == ["2", "2", "3", "3", "3", "3"]
+
+
+def test_clips_that_the_run_learnt_from_are_told(made: Made, reference: Callable[[str], Path], tmp_path: Path):
+    ids = [synthetic.clip_id(0, "train", 0), synthetic.clip_id(0, "train", 1), synthetic.clip_id(0, "val", 0)]
+    listed = synthetic.write_csv(
+        tmp_path / "other.csv", ("video_id", "label", "split"), [(clip, "class 00", "test") for clip in ids]
+    )
+    assert evaluate(load_trained(reference("ridge"), device="cpu"), made.manifest, made.cache).trained_on == 0
+    words = ("evaluate", reference("ridge"), "--manifest", listed, "--cache", made.cache, "--device", "cpu")
+    assert "2 of these clips are training clips of the run: this is no test of it" in call(*words).stdout
+    run = tmp_path / "moved"
+    shutil.copytree(reference("ridge"), run)
+    config = json.loads((run / "config.json").read_text())
+    config["run"]["manifest"] = str(tmp_path / "gone.csv")
+    (run / "config.json").write_text(json.dumps(config))
+    result = call("evaluate", run, "--manifest", listed, "--cache", made.cache, "--device", "cpu")
+    assert "whether it learnt from some of these clips is not known" in result.stdout
 
 
 def test_another_split(made: Made, reference: Callable[[str], Path]):
