@@ -70,7 +70,7 @@ def run(
 def _refuse_early(out: Path | None, seeds: int | None, plugins: Sequence[Path], options: Mapping[str, Any]) -> None:
     """InputError for what can be seen to be wrong without PyTorch, whose import takes a second and more."""
     from ..results.cause import other_settings
-    from ..results.files import CONFIG, check_free, config_of
+    from ..results.files import CONFIG, METRICS, check_free, config_of
 
     for plugin in plugins:
         read_plugin(plugin)
@@ -83,7 +83,10 @@ def _refuse_early(out: Path | None, seeds: int | None, plugins: Sequence[Path], 
     here = {"run": {name: value for name, value in options.items() if value is not None}}
     difference = other_settings(here | {"provenance": there["provenance"]}, there, resumed=True)
     if difference is not None:
-        raise InputError(f"{out} holds a run with {difference}; choose another --out")
+        raise InputError(
+            f"{out} holds a run with {difference}; choose another --out"
+            + ("" if (out / METRICS).is_file() else ", or delete the unfinished run")
+        )
 
 
 def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:

@@ -3,12 +3,13 @@
 Adding a method is adding a file: a subclass of `avcil.incremental.Method`, or of `StatisticsMethod`, with a `name`.
 """
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import get_args
 
 from ...errors import InputError, unknown
@@ -16,6 +17,7 @@ from ...plugins import loaded, read_plugin
 from ..config import MODALITIES, RunConfig, names_of
 from ..learning.method import BaseMethod, Replay, Settings
 
+LEARNING = BaseMethod.__module__.rpartition(".")[0]
 GROUP = "avcil.methods"
 """Entry points by which installed packages offer methods."""
 
@@ -103,7 +105,22 @@ def _check(kind: type[BaseMethod]) -> None:
     for modality in kind.modalities:
         if modality not in MODALITIES:
             raise unknown(f"modality of {where}:", str(modality), MODALITIES)
+    _check_names(kind, where)
     _check_settings(kind, where)
+
+
+def _check_names(kind: type[BaseMethod], where: str) -> None:
+    """InputError where a function's name is nearly one that training calls: it would be passed over in silence."""
+    called, own = set[str](), set[str]()
+    for base in kind.__mro__:
+        names = {name for name, part in vars(base).items() if isinstance(part, FunctionType) and name[0] != "_"}
+        if base.__module__.startswith(LEARNING):
+            called |= names
+        elif issubclass(base, BaseMethod):
+            own |= names
+    for name in sorted(own - called):
+        if near := difflib.get_close_matches(name, sorted(called), n=1, cutoff=0.85):
+            raise InputError(f"{where}: nothing calls its function '{name}': did you mean '{near[0]}'? (or rename it)")
 
 
 def _check_settings(kind: type[BaseMethod], where: str) -> None:

@@ -7,15 +7,18 @@ run(configured, "runs/av-cil", seeds=3)
 print(frame(load_runs("runs/av-cil")))
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, say, unknown
 from ...files import sha256_of
+from ...plugins import line_of, plugin_error
 from ..config import GradientSettings, RunConfig, names_of
 from ..learning.method import BaseMethod
+from ..learning.state import Stopped
 from ..methods import all_methods, executed_plugins
 from ..results.files import content_of
 from . import configure as configuration
@@ -62,6 +65,7 @@ class ConfiguredRun:
         lines = []
         if self.unused:
             lines.append(f"not used, since {self.kind.name} is solved in one pass: {', '.join(self.unused)}")
+        lines += self._unvalidated(data)
         size, train = self.config.memory_size, data.table.splits.count("train")
         if not ways_of(self.kind)["memory"]:
             return lines
@@ -71,6 +75,18 @@ class ConfiguredRun:
             of_this = f"this list has {train} training clips"
             lines.append(f"memory_size is {size}, which is AVE's, since nothing else was given; {of_this}")
         return lines
+
+    def _unvalidated(self, data: Data) -> list[str]:
+        """A line on classes that have no part in the choice of the best epoch, if there are any."""
+        table = data.table
+        if self.kind.way != "gradient" or self.config.model_choice != "best":
+            return []
+        validated = set(table.labels[table.of("val", range(len(table.class_order)))].tolist())
+        lacking = [name for label, name in enumerate(table.class_order) if label not in validated]
+        if not lacking:
+            return []
+        count = f"{len(lacking)} class{'es' if len(lacking) > 1 else ''}"
+        return [f"no validation clip of {count}, which have no part in the choice of the best epoch: {lacking[0]}"]
 
     def load(self) -> Data:
         """Clips and features, for one run or several seeds."""
@@ -187,6 +203,21 @@ def run(
     else:
         data.check(config, configured.problem, kind)
     guarded = [Guarded(listener) for listener in listeners]
-    if seeds is None:
-        return [run_once(kind, config, settings, data, out, guarded, stop_asked, configured.plugins)]
-    return run_seeds(kind, config, settings, data, out, seeds, guarded, stop_asked, configured.plugins)
+    with plugins_told(configured.plugins):
+        if seeds is None:
+            return [run_once(kind, config, settings, data, out, guarded, stop_asked, configured.plugins)]
+        return run_seeds(kind, config, settings, data, out, seeds, guarded, stop_asked, configured.plugins)
+
+
+@contextmanager
+def plugins_told(plugins: Iterable[str]) -> Iterator[None]:
+    """InputError, in one line with its place, for what the code of one of these files raises within it."""
+    try:
+        yield
+    except (InputError, Stopped):
+        raise
+    except Exception as error:
+        for plugin in plugins:
+            if line_of(Path(plugin), error):
+                raise plugin_error(Path(plugin), error) from error
+        raise

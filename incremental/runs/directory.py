@@ -57,7 +57,8 @@ class RunDirectory:
 
     def _refuse(self, difference: str | None) -> None:
         if difference is not None:
-            raise InputError(f"{self.path} holds a run with {difference}; choose another --out")
+            unfinished = "" if self.finished else ", or delete the unfinished run"
+            raise InputError(f"{self.path} holds a run with {difference}; choose another --out{unfinished}")
 
     @property
     def finished(self) -> bool:

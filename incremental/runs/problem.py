@@ -167,7 +167,7 @@ def check_table(table: ClipTable, config: RunConfig, kind: type[BaseMethod]) -> 
         if not len(table.of("test", table.task(number).new_classes)):
             raise InputError(f"no test clip in {config.cache} for any class of task {number}")
         if validated and not len(table.of("val", range(table.task(number).seen_classes))):
-            raise InputError(f"no validation clip for the classes of task {number}: choose --set model_choice=last")
+            raise InputError(f"no validation clip for the classes of task {number}: choose --model-choice last")
 
 
 def largest_batch(config: RunConfig, table: ClipTable) -> int:

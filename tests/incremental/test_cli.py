@@ -208,6 +208,24 @@ def test_a_loss_that_cannot_be_minimised_is_told_in_one_line(made: Made, tmp_pat
     assert f"error: method 'bare': loss must return {words}\n" in result.stderr
 
 
+def test_what_a_plugin_raises_in_a_later_task_is_told_in_one_line_with_its_place(made: Made, tmp_path: Path):
+    plugin = tmp_path / "late.py"
+    plugin.write_text(
+        "from avcil.incremental import Method\n"
+        "class Late(Method):\n"
+        "    name = 'late'\n    paper = 'none'\n"
+        "    def loss(self, batch):\n"
+        "        return super().loss(batch) if self.task.number == 1 else {'x': batch.techer}\n"
+    )
+    words = (*run_words(made, tmp_path / "out", "late"), "--plugin", plugin)
+    result = call(*words)
+    assert result.exit_code == 2
+    [error] = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert error.startswith(f"error: --plugin {plugin}, line 6: AttributeError: ") and "techer" in error
+    plugin.write_text(plugin.read_text().replace("techer", "teacher"))
+    assert "choose another --out, or delete the unfinished run" in call(*words).stderr
+
+
 def test_an_option_can_also_be_set(tmp_path: Path):
     config = printed("--dataset", "ave", "--set", "method=lwf", "--set", "epochs=3")
     assert (config["method"], config["epochs"]) == ("lwf", 3)
@@ -320,7 +338,7 @@ def test_methods():
         (("run", "--method", "lwf", "--dataset", "ave", "--cache", "gone"), "gone is not a feature cache"),
         (("run", "--config", "gone.json"), "gone.json cannot be read as JSON"),
         (("run", "--method", "own", "--plugin", "gone.py", "--dataset", "ave"), "gone.py: no such file"),
-        (("rum",), "No such command 'rum'"),
+        (("rum",), "unknown command 'rum': did you mean 'run'?"),
         (("show", "gone"), "gone: no finished run there"),
         (("show",), "Missing argument 'RUN'"),
         (("table", "gone"), "gone: no finished run there"),

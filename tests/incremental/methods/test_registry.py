@@ -286,3 +286,13 @@ def test_a_setting_may_not_have_the_name_of_a_setting_of_every_run(tmp_path: Pat
 def test_a_statistics_method_has_no_replay(tmp_path: Path):
     text = OWN.replace("Method", "StatisticsMethod") + '    replay = "mixed"\n'
     assert "replay 'mixed' is for methods that are learnt by gradient" in refusal(written(tmp_path / "own.py", text))
+
+
+@pytest.mark.parametrize(("name", "near"), [("losss", "loss"), ("scors", "scores"), ("after_epochs", "after_epoch")])
+def test_a_function_that_nothing_calls_is_told_where_its_name_is_nearly_another(tmp_path: Path, name: str, near: str):
+    plugin = written(tmp_path / "own.py", OWN + f"    def {name}(self, batch):\n        return {{}}\n")
+    assert f"nothing calls its function '{name}': did you mean '{near}'?" in refusal(plugin)
+    written(
+        plugin, OWN + "    def loss_of_memory(self, batch):\n        return {}\n    def _loss(self):\n        pass\n"
+    )
+    assert "own" in all_methods([plugin])
