@@ -107,3 +107,17 @@ class OneLineCommand(_OneLineErrors):
 
 class OneLineGroup(_OneLineErrors, click.Group):
     """A group of commands whose every error for the user is one line on stderr, with exit status 2."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's own; for a name that is none, InputError with the nearest."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise unknown("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in the help text, each with its whole first sentence."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, kind.get_short_help_str(limit=200)) for name, kind in found if kind])

@@ -42,6 +42,14 @@ class Option:
 Folder = Annotated[Path, Option(type=FOLDER)]
 File = Annotated[Path, Option(type=FILE)]
 
+IN_WORDS = {
+    **dict.fromkeys(("float_parsing", "float_type"), "has to be a number"),
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "has to be a whole number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "has to be true or false"),
+    "string_type": "has to be a text",
+}
+"""What is said of a value of another type, by pydantic's name of the mistake."""
+
 TYPES: "Mapping[type, click.ParamType[Any]]" = {
     int: click.INT,
     float: click.FLOAT,
@@ -223,7 +231,8 @@ def bad_value(kind: type, error: ValidationError, called: Callable[[str], str]) 
     choices = [choice for part in parts if get_origin(part) is Literal for choice in get_args(part)]
     if first["type"] == "literal_error":
         return unknown(f"value for {called(name)}", str(first["input"]), map(str, choices))
-    return InputError(f"{called(name)}: {first['msg']} (given {first['input']!r})")
+    words = IN_WORDS.get(first["type"], first["msg"])
+    return InputError(f"{called(name)}: {words} (given {first['input']!r})")
 
 
 def holds_several(kind: type, name: str) -> bool:

@@ -2,11 +2,16 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 ABSENT = "nothing"
+DIFFERENCES_SHOWN = 4
+NAMING = ("origin", "encoder", "name", "recipe", "storage", "reading")
+"""Facts that say most to people."""
+LONG = re.compile(r'"([^"]{12})[^"]{28,}"')  # a hash, most often
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,12 @@ class Fingerprint:
                 lines.append(f"{name}: {mine} here, {theirs} there")
         return lines
 
+    def difference(self, other: "Fingerprint") -> str:
+        """The differences for one line: names of things first, the first few, long values cut."""
+        lines = sorted(self.differences(other), key=_importance)
+        more = f"; and {len(lines) - DIFFERENCES_SHOWN} more" if len(lines) > DIFFERENCES_SHOWN else ""
+        return "; ".join(LONG.sub(r'"\1…"', line) for line in lines[:DIFFERENCES_SHOWN]) + more
+
     @property
     def random_weights(self) -> bool:
         """Whether any encoder's weights were drawn at random rather than learnt.
@@ -62,6 +73,12 @@ class Fingerprint:
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+
+def _importance(line: str) -> tuple[bool, int, str]:
+    """Facts that name something come first, then those that stand highest."""
+    fact = line.partition(": ")[0]
+    return fact.rpartition(".")[2] not in NAMING, fact.count("."), fact
 
 
 def _leaves(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """Settle what made a cache, before anything is written to it: cache.json, or what the shards say of it."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import InputError
@@ -18,8 +17,6 @@ from .description import (
     write_description,
 )
 from .fingerprint import Fingerprint
-
-DIFFERENCES_SHOWN = 4
 
 
 def settle_description(directory: Path, mine: Description) -> tuple[Description, tuple[str, ...]]:
@@ -81,14 +78,7 @@ def _from_shards(directory: Path, mine: Description, error: InputError) -> Descr
 
 def _refuse_another(directory: Path, mine: Fingerprint, there: Fingerprint) -> None:
     if mine.digest != there.digest:
-        words = differences_in_words(mine.differences(there))
         raise InputError(
-            f"{directory} was made in another way ({words}): give another directory, or the choices it was made with"
+            f"{directory} was made in another way ({mine.difference(there)}): "
+            "give another directory, or the choices it was made with"
         )
-
-
-def differences_in_words(lines: Iterable[str]) -> str:
-    """The first few differences between two fingerprints."""
-    lines = list(lines)
-    more = f"; and {len(lines) - DIFFERENCES_SHOWN} more" if len(lines) > DIFFERENCES_SHOWN else ""
-    return "; ".join(lines[:DIFFERENCES_SHOWN]) + more

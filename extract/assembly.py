@@ -10,6 +10,7 @@ import torch
 
 from ..cache import Fingerprint, Lost, origin_of
 from ..devices import PRECISIONS, Precision, choose_device, fastest_precision
+from ..errors import InputError
 from ..manifests import Choice, Located, Manifest
 from ..threads import usable_cores
 from ..wording import RANDOM_WEIGHTS
@@ -126,6 +127,7 @@ def load_encoders(config: ExtractionConfig) -> tuple[Encoders, Precision]:
     Raises:
         InputError: no such device or encoder, or weights that do not fit.
     """
+    _refuse_trained_weights_for_random_ones(config)
     device = choose_device(config.device)
     precision = config.precision or begun_with(config.cache) or fastest_precision(device)
     how: Any = {
@@ -137,6 +139,17 @@ def load_encoders(config: ExtractionConfig) -> tuple[Encoders, Precision]:
     visual = load_visual_encoder(config.video_encoder, **how)
     audio = load_audio_encoder(config.audio_encoder, **how)
     return Encoders(visual, audio, device), precision
+
+
+def _refuse_trained_weights_for_random_ones(config: ExtractionConfig) -> None:
+    """InputError where a cache was begun with random weights and they are not asked for: nothing else would fit it."""
+    origin = None if config.cache is None or config.random_weights is not None else origin_of(config.cache)
+    if origin is None:
+        return
+    for modality in ("visual", "audio"):
+        seed = origin.fingerprint.facts.get(f"{modality}_encoder", {}).get("seed")
+        if seed is not None:
+            raise InputError(f"{config.cache} was begun with --random-weights {seed}: give that, or another --cache")
 
 
 def begun_with(cache: Path | None) -> Precision | None:

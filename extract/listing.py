@@ -5,6 +5,7 @@ CACHE/clips.before-01234567.csv  an earlier one, where the folder has changed or
 """
 
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import InputError
@@ -43,6 +44,14 @@ def _changes(before: Manifest, after: Manifest) -> str:
         "of another label or file": sum((old[c].label, old[c].path) != (new[c].label, new[c].path) for c in both),
     }
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "another order"
+
+
+def trainable(manifest: Manifest, have: Collection[str]) -> bool:
+    """Whether clips of every class are there to learn from and to test with."""
+    return all(
+        {clip.label for clip in manifest.of_split(split) if clip.id in have}.issuperset(manifest.class_order)
+        for split in ("train", "test")
+    )
 
 
 def next_step(manifest: Manifest, cache: Path) -> list[str]:

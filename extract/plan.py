@@ -115,8 +115,8 @@ def held(cache: Path | None, fingerprint: Fingerprint) -> tuple[frozenset[str], 
     if cache is None or not (cache / "cache.json").exists():
         return frozenset(), frozenset()
     contents = scan(cache)
-    differences = fingerprint.differences(contents.description.fingerprint)
-    if differences:
-        raise InputError(f"{cache} was made in another way ({'; '.join(differences[:4])}): give another directory")
+    difference = fingerprint.difference(contents.description.fingerprint)
+    if difference:
+        raise InputError(f"{cache} was made in another way ({difference}): give another directory")
     have = frozenset(clip for record in contents.shards for clip in record.ids)
     return have, frozenset(read_quarantine(cache))

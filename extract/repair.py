@@ -113,10 +113,10 @@ def _refuse_unsaid_code(cache: Path, noted: Mapping[str, Any], said: Mapping[str
 
 
 def _refuse_another(setup: Setup, fingerprint: Fingerprint) -> None:
-    differences = setup.fingerprint.differences(fingerprint)
-    if differences:
+    difference = setup.fingerprint.difference(fingerprint)
+    if difference:
         raise InputError(
-            f"what is lost cannot be made again with these choices ({'; '.join(differences[:4])}): "
+            f"what is lost cannot be made again with these choices ({difference}): "
             "give those that the cache was made with"
         )
 

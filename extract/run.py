@@ -20,7 +20,7 @@ from .assembly import LIBRARIES, Setup, assemble
 from .choices import CHOICES, ChoicesFile
 from .clips import from_folder, in_words
 from .config import ExtractionConfig
-from .listing import LIST, keep_list, next_step
+from .listing import LIST, keep_list, next_step, trainable
 from .pipeline import Tally, extract
 from .progress import ExtractionProgress, checking
 from .selection import ShardPlan
@@ -48,7 +48,7 @@ class Summary:
     tally: Tally
     random_weights: bool
     own_list: bool
-    """Whether the list of clips was made from the folder of videos."""
+    """Whether the list of clips was made from the folder of videos, and the cache has what a run needs of it."""
 
     def lines(self) -> list[str]:
         """For people."""
@@ -122,7 +122,7 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
             made_again=writer.made_again,
             lost=tuple(clip for shard in writer.lost for clip in shard.ids if clip not in planned),
             random_weights=setup.fingerprint.random_weights,
-            own_list=from_folder(config),
+            own_list=from_folder(config) and trainable(setup.manifest, writer.have),
         )
         if not writer.have:
             raise InputError(nothing_came_out(summary))

@@ -27,8 +27,10 @@ class Shares:
             raise InputError(f"'{text}' is no division into splits: {ADVICE}") from None
         names: Sequence[Split] = SPLITS if len(numbers) == 3 else ("train", "test")
         total = sum(numbers)
-        if len(numbers) != len(names) or not (abs(total - 1) < 1e-6 or abs(total - 100) < 1e-6):
-            raise InputError(f"'{text}' does not add up to 1 or 100 in two or three parts: {ADVICE}")
+        if len(numbers) != len(names):
+            raise InputError(f"'{text}' has {len(numbers)} part{'s' if len(numbers) > 1 else ''}: {ADVICE}")
+        if not (abs(total - 1) < 1e-6 or abs(total - 100) < 1e-6):
+            raise InputError(f"'{text}' adds up to {total:g}, not to 1 or 100: {ADVICE}")
         parts = {name: number / total for name, number in zip(names, numbers, strict=True)}
         if min(numbers) < 0 or not parts["train"] or not parts["test"]:
             raise InputError(f"'{text}' leaves no training or no test clips, or less than none: {ADVICE}")

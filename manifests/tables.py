@@ -99,8 +99,10 @@ def read_columns(
             f"{path} row 1 is one cell, '{header[0]}': it has to name the columns {','.join(required)}, "
             "with commas, semicolons or tabs between them"
         )
-    called = [other_names.get(column, column) if other_names.get(column) not in header else column for column in header]
     wanted = [*required, *optional]
+    spelt = {name.casefold(): name for name in (*wanted, *other_names)}
+    header = [column if column in spelt.values() else spelt.get(column.casefold(), column) for column in header]
+    called = [other_names.get(column, column) if other_names.get(column) not in header else column for column in header]
     others = tuple(column for column in called if column not in wanted)
     for column in called:
         if column in wanted and called.count(column) > 1:
@@ -110,7 +112,9 @@ def read_columns(
             for other in others:  # a misspelt name is the likely cause
                 if difflib.get_close_matches(other, [column], cutoff=0.5):
                     raise InputError(f"{path} row 1: {unknown('column', other, [column])}")
-            raise InputError(f"{path} row 1: there is no column '{column}' (needed: {','.join(required)})")
+            names = " or ".join(f"'{name}'" for name in (column, *(o for o in other_names if other_names[o] == column)))
+            needed = f"needed: {','.join(required)}; there are: {','.join(header)}"
+            raise InputError(f"{path} row 1: there is no column {names} ({needed})")
     table = []
     for number, cells in lines:
         if len(cells) != len(header):

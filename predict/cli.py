@@ -62,7 +62,7 @@ def main(run: Path, videos: tuple[Path, ...], top: int, as_document: bool, **how
             "videos": answers,
             "unread": unread,
         }
-        click.echo(json.dumps(document, indent=1))
+        click.echo(json.dumps(document, indent=1, ensure_ascii=False))
     else:
         for note in notes:
             say(f"note: {note}")

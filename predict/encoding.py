@@ -160,7 +160,7 @@ def encoding_of(
     if here.digest != there.digest:
         raise InputError(
             f"{run.path} learnt from features of other encoders, and these cannot take their place: "
-            f"{'; '.join(here.differences(there))}"
+            f"{here.difference(there)}"
         )
     # Where sound is not listened to, a clip without any is as good as another.
     silent = "silence" if run.content["run"].get("modality") == "visual" else config.missing_audio

@@ -41,7 +41,7 @@ class Verdict:
         """ "clip.mp4  playing flute 0.62  playing violin 0.21": probabilities, or scores where there are none."""
         figures = self.scores if self.probabilities is None else self.probabilities
         ranked = list(zip(self.labels, figures, strict=True))[:top]
-        return "  ".join([shown(self.path), *(f"{shown(label)} {figure:.2f}" for label, figure in ranked)])
+        return "  ".join([shown(self.path), *(f"{shown(label)} {figure:z.2f}" for label, figure in ranked)])
 
     def __str__(self) -> str:
         return self.line()

@@ -38,7 +38,7 @@ def test_a_mistake_within_a_command_is_one_line():
     assert (result.exit_code, result.stderr) == (2, "error: nowhere: no finished run there\n")
     result = CliRunner().invoke(main, ["predikt"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: No such command 'predikt'")
+    assert result.stderr == "error: unknown command 'predikt': did you mean 'predict'?\n"
 
 
 def test_python_runs_it_as_a_module():

@@ -95,7 +95,7 @@ def _load(
     called, _, of = name.partition(":")
     if called in own:
         return ready(own[called], modality, of or None, settings)
-    if own and of and not Path(name).exists():
+    if own and not Path(name).exists() and (of or "/" not in name):
         raise unknown("encoder of your own", called, own)
     suited = [family for family in families() if family.modality == modality]
     published = {key: config for family in suited for key, config in family.published.items()}

@@ -162,6 +162,9 @@ def ready(found: Found, modality: Literal["visual", "audio"], source: str | None
     kind, wanted = found.kind, FrameEncoder if modality == "visual" else SoundEncoder
     if not issubclass(kind, wanted):
         raise InputError(f"{_of(found)} is no {wanted.__name__}: it cannot be the {modality} encoder")
+    for function in ("load", "encode"):
+        if getattr(kind, function) is getattr(OwnEncoder, function):
+            raise InputError(f"{_of(found)}: the class has to define {function}")
     if settings.random_weights is not None:
         raise InputError(f"{_of(found)}: --random-weights is for the package's own encoders; leave it out")
     with _told(found):

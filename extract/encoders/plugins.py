@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...plugins import loaded, read_plugin
-from .own import Found, FrameEncoder, SoundEncoder
+from .own import Found, FrameEncoder, OwnEncoder, SoundEncoder
 
 GROUP = "avcil.encoders"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -43,6 +43,9 @@ def _of_file(path: Path) -> list[Found]:
     module = file.run()
     kinds = [kind for kind in vars(module).values() if _is_encoder(kind) and kind.__module__ == module.__name__]
     if not kinds:
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, OwnEncoder) and kind.__module__ == module.__name__:
+                raise InputError(f"--plugin {path}: class {kind.__name__} has no name: name = 'my-encoder'")
         raise InputError(f"--plugin {path}: defines no subclass of {KINDS}")
     return [Found(kind, f"--plugin {path}", path, file.sha256) for kind in kinds]
 

@@ -113,7 +113,11 @@ def import_features(config: FeaturesConfig, console: Console) -> Iterator[str]:
     there = set.intersection(*(set(modality.source.ids) for modality in modalities.values()))
     wanted = {clip.id for clip in manifest.clips}
     if not there & wanted:
-        raise InputError(f"none of the {len(wanted)} clips of {manifest.name} has features: are the ids others?")
+        source = next(iter(modalities.values())).source
+        raise InputError(
+            f"none of the {len(wanted)} clips of {manifest.name} has features: its first id is "
+            f"'{manifest.clips[0].id}', and the first of {source.path} is '{source.ids[0]}'"
+        )
     located = Located(
         found={clip.id: next(iter(given.values())) for clip in manifest.clips if clip.id in there},
         missing=tuple(clip for clip in manifest.clips if clip.id not in there),
@@ -184,7 +188,10 @@ def _unusable(modalities: Mapping[str, Modality], clips: list[str], store: str) 
             if not math.isfinite(largest):
                 unusable[clip] = f"{modality.source.path}: clip '{clip}' holds NaN or infinity"
             elif largest > limit:
-                unusable[clip] = f"{modality.source.path}: clip '{clip}' reaches {largest:.6g}, beyond {store}"
+                unusable[clip] = (
+                    f"{modality.source.path}: clip '{clip}' reaches {largest:.6g}, beyond {store}; "
+                    "--store bfloat16 or float32 keeps it"
+                )
     return unusable
 
 

@@ -13,7 +13,7 @@ import hashlib
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...files import sha256_of
+from ...manifests.clips import as_id
 from ...manifests.tables import read_rows
 
-ID_COLUMNS = ("video_id", "id", "clip", "clip_id")
+ID_COLUMNS = ("video_id", "id", "clip", "clip_id", "filename")
 PICKLED = "holds Python objects, which are never unpickled: save it as an array of numbers"
 DAMAGED = (
     *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError),
@@ -46,6 +47,15 @@ class FeatureSource:
     """In the order of the file."""
     sha256: str
     """Of the file; of a folder, over the names and hashes of its files; with the ids, where they stand beside it."""
+
+    def by_id(self) -> "FeatureSource":
+        """The same with ids in place of paths, as lists of clips have them; InputError where two become one."""
+        names: dict[str, str] = {}
+        for name in self.ids:
+            twin = names.setdefault(as_id(name), name)
+            if twin != name:
+                raise InputError(f"{self.path}: '{twin}' and '{name}' both become the id '{as_id(name)}': rename one")
+        return replace(self, ids=tuple(names), read=lambda clip: self.read(names[clip]))
 
 
 def open_features(path: Path, ids: Path | None) -> FeatureSource:
@@ -72,13 +82,13 @@ def open_features(path: Path, ids: Path | None) -> FeatureSource:
     }
     with _told(path):
         if path.suffix == ".npy":
-            return _rows_of(path, path.parent / "clips.csv" if ids is None else ids)
+            return _rows_of(path, path.parent / "clips.csv" if ids is None else ids).by_id()
         if path.suffix not in kinds:
             raise InputError(f"{path} is of no kind that can be read: a folder, .npy or one of {', '.join(kinds)}")
         names, read = kinds[path.suffix](path)
     if not names:
         raise InputError(f"{path} holds no arrays")
-    return FeatureSource(path, _guarded(path, read), tuple(names), sha256_of(path))
+    return FeatureSource(path, _guarded(path, read), tuple(names), sha256_of(path)).by_id()
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
@@ -154,6 +164,8 @@ def _safetensors(path: Path) -> tuple[Sequence[str], Callable[[str], Any]]:
 
 def _pickle(path: Path) -> tuple[Sequence[str], Callable[[str], Any]]:
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    if isinstance(content, Tensor):
+        raise InputError(f"{path} holds a single tensor: save it as .npy, whose rows --ids names")
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise InputError(f"{path} holds no dict from clip ids to tensors")
     return list(content), content.__getitem__
@@ -187,7 +199,9 @@ def _guarded(path: Path, read: Callable[[str], Any]) -> Callable[[str], Tensor]:
                     value = torch.from_numpy(value.astype(value.dtype.newbyteorder("="), copy=True))
         if not isinstance(value, Tensor) or not value.is_floating_point():
             kind = getattr(value, "dtype", type(value).__name__)
-            raise InputError(f"{path}: clip '{clip}' is {kind}, not an array of floating-point numbers")
+            raise InputError(
+                f"{path}: clip '{clip}' is {kind}, not an array of floating-point numbers: save it as float32"
+            )
         return value.detach()
 
     return guarded

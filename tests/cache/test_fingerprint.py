@@ -55,6 +55,16 @@ def test_differences_name_each_fact_and_both_values():
     assert Fingerprint(FACTS).differences(Fingerprint(FACTS)) == []
 
 
+def test_one_line_names_the_most_telling_differences_first_and_cuts_hashes():
+    here = Fingerprint({"audio_encoder": {"encoder": "x", **{f"fact{n}": n for n in range(9)}}, "storage": "int8"})
+    there = Fingerprint({"audio_encoder": {"encoder": "a" * 64}, "storage": "float16"})
+    assert here.difference(there) == (
+        'storage: "int8" here, "float16" there; audio_encoder.encoder: "x" here, "aaaaaaaaaaaa…" there; '
+        "audio_encoder.fact0: 0 here, nothing there; audio_encoder.fact1: 1 here, nothing there; and 7 more"
+    )
+    assert here.difference(here) == ""
+
+
 @pytest.mark.parametrize(
     ("facts", "random"),
     [

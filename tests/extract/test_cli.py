@@ -148,6 +148,13 @@ def test_silence_for_clips_without_sound(place, tmp_path):
     assert "silent" in FeatureCache(cache).ids
 
 
+def test_a_cache_of_random_weights_says_so_before_others_are_looked_for(place, cache):
+    words = [word for word in choices(place, cache=cache) if word != "--random-weights"]
+    result = invoke("run", *words, status=2)
+    error = f"error: {cache} was begun with --random-weights 0: give that, or another --cache"
+    assert result.stderr.splitlines()[-1] == error
+
+
 def test_another_way_of_making_features_is_refused_by_name(place, cache):
     before = files(cache)
     for more, difference in (
@@ -400,7 +407,7 @@ def test_a_changed_folder_and_other_shares_are_said(in_folders, tmp_path):
 def test_choices_that_do_not_go_with_a_folder_or_a_list(in_folders, place, tmp_path):
     table = str(place / "clips.csv")
     for more, words in (
-        (("--split", "0.5/0.6"), "error: '0.5/0.6' does not add up to 1 or 100"),
+        (("--split", "0.5/0.6"), "error: '0.5/0.6' adds up to 1.1, not to 1 or 100"),
         (("--classes", table), "error: --classes goes with --manifest"),
         (("--manifest", table, "--split", "0.5/0.5"), "error: --split divides a folder of videos without a list"),
     ):

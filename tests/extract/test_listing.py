@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from avcil.extract.listing import keep_list, next_step
+from avcil.extract.listing import keep_list, next_step, trainable
 from avcil.manifests import Clip, Manifest, read_manifest
 
 CLIPS = (
@@ -47,6 +47,14 @@ def test_a_list_that_cannot_be_read_is_kept_too(tmp_path):
     (kept,) = tmp_path.glob("clips.before-*.csv")
     assert kept.read_text() == "my notes"
     assert read_manifest(path).clips == CLIPS
+
+
+def test_a_run_needs_clips_of_every_class_to_learn_from_and_to_test_with():
+    clips = [Clip(f"{label}-{split}", label, split) for label in ("cat", "dog") for split in ("train", "test")]
+    manifest = listed(*clips)
+    everything = {clip.id for clip in clips}
+    assert trainable(manifest, everything)
+    assert not any(trainable(manifest, everything - {clip.id}) for clip in clips)
 
 
 def test_the_next_command_can_be_typed_as_it_stands(tmp_path):

@@ -30,16 +30,16 @@ def test_shares_are_read(text, parts):
     ("text", "words"),
     [
         ("", "'' is no division into splits"),
-        ("0.8", "does not add up to 1 or 100 in two or three parts"),
-        ("1", "does not add up to 1 or 100 in two or three parts"),
+        ("0.8", "has 1 part:"),
+        ("1", "has 1 part:"),
         ("a/b", "'a/b' is no division"),
-        ("0.8/0.1/0.2", "does not add up to 1 or 100"),
-        ("0.25/0.25/0.25/0.25", "in two or three parts"),
+        ("0.8/0.1/0.2", "adds up to 1.1, not to 1 or 100"),
+        ("0.25/0.25/0.25/0.25", "has 4 parts"),
         ("1/0/0", "'1/0/0' leaves no training or no test clips"),
         ("0/0.5/0.5", "leaves no training or no test clips"),
         ("1.2/-0.4/0.2", "or less than none"),
-        ("nan/0.5/0.5", "does not add up"),
-        ("inf/0", "does not add up"),
+        ("nan/0.5/0.5", "adds up to nan"),
+        ("inf/0", "adds up to inf"),
     ],
 )
 def test_other_shares_are_refused(text, words):

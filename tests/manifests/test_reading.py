@@ -264,11 +264,17 @@ def test_rows_are_counted_as_an_editor_counts_lines(tmp_path):
         ("", "is empty: its first row has to name the columns video_id,label,split"),
         ("\n\n", "is empty"),
         ("video_id,label,split\n", "has a header but no rows"),
-        ("video_id,label\na,cat\n", "row 1: there is no column 'split' (needed: video_id,label,split)"),
+        (
+            "video_id,label\na,cat\n",
+            "row 1: there is no column 'split' (needed: video_id,label,split; there are: video_id,label)",
+        ),
         ("video_id,label,spilt\na,cat,train\n", "row 1: unknown column 'spilt': did you mean 'split'?"),
         ("video_id,label,split,label\na,cat,train,cat\n", "row 1: column 'label' is there twice"),
         ("filename,label,split,filename\na,cat,train,a\n", "row 1: column 'video_id' is there twice"),
-        ("a,cat,train\n", "row 1: there is no column 'video_id' (needed: video_id,label,split)"),
+        (
+            "a,cat,train\n",
+            "row 1: there is no column 'video_id' or 'filename' (needed: video_id,label,split; there are: a,cat,train)",
+        ),
         ("video_id,label,split\nx/a.mp4,cat,train\nx/a.mkv,cat,train\n", "both become the id 'x__a'"),
         (
             "video_id,label,split\nx y.mp4,cat,train\nx_y,cat,train\n",
@@ -307,7 +313,10 @@ def test_absent_files_and_folders_are_said(tmp_path):
         ("class_index,label\n0,\n", "row 2: class 0 has no label"),
         ("class_index,label\n0,d\x1bog\n", "row 2: label 'd\\u001bog' has the hidden character \\u001b in it"),
         ("class_index,label\nzero,dog\n", "row 2: class_index is 'zero' where 0 comes next"),
-        ("class_index,name\n0,dog\n", "row 1: there is no column 'label' (needed: class_index,label)"),
+        (
+            "class_index,name\n0,dog\n",
+            "row 1: there is no column 'label' (needed: class_index,label; there are: class_index,name)",
+        ),
         ("class_index,label,note\n0,dog,x\n", "row 1: unknown column 'note'"),
     ],
 )

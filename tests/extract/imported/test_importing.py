@@ -57,6 +57,26 @@ def bring_in(listed, **choices):
     return list(import_features(FeaturesConfig(manifest=listed, **choices), Console(quiet=True)))
 
 
+def test_paths_become_ids_as_in_lists(tmp_path):
+    listed = tmp_path / "list.csv"
+    listed.write_text("filename,label,split\n" + "".join(f"dog/{clip}.mp4,x,train\n" for clip in IDS))
+    by_path = {f"dog/{clip}.mp4": VISUAL[clip] for clip in IDS}
+    bring_in(listed, visual=write(tmp_path, ".npz", by_path), cache=tmp_path / "one")
+    bring_in(listed, visual=write(tmp_path, ".npy", by_path), ids=listed, cache=tmp_path / "two")
+    for cache in map(FeatureCache, (tmp_path / "one", tmp_path / "two")):
+        assert set(cache.ids) == {f"dog__{clip}" for clip in IDS}
+        torch.testing.assert_close(cache["dog__a"].visual, VISUAL["a"].to(cache["dog__a"].visual.dtype))
+    twins = write(tmp_path, ".npz", {"dog/a.mp4": VISUAL["a"], "dog/a.mkv": VISUAL["a"]})
+    with pytest.raises(InputError, match=r"'dog/a\.mp4' and 'dog/a\.mkv' both become the id 'dog__a': rename one"):
+        bring_in(listed, visual=twins, cache=tmp_path / "three")
+
+
+def test_ids_that_are_others_are_shown_beside_each_other(listed, tmp_path):
+    strange = write(tmp_path, ".npz", {f"x{clip}": VISUAL[clip] for clip in IDS})
+    with pytest.raises(InputError, match=r"none of the 3 clips of list has features: its first id is 'a', and .* 'xb'"):
+        bring_in(listed, visual=strange)
+
+
 @pytest.mark.parametrize("kind", [".npy", ".npz", ".safetensors", ".pt", ".h5", "-npy", "-pt"])
 def test_every_kind_of_file_gives_the_features_back(listed, tmp_path, kind):
     folder = tmp_path / "given"
