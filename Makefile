@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avcil needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=24'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[extract,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[extract,report,dev]'
 	@touch $@
 
 demo: $(READY)

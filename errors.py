@@ -49,8 +49,10 @@ def say(line: object, *, err: bool = False) -> None:
     click.echo(shown(line), err=err)
 
 
-EXTRA = frozenset({"transformers", "huggingface_hub", "av", "librosa", "soxr", "PIL", "decord"})
-"""Modules that only an installation with the extra `avcil[extract]` brings along."""
+EXTRAS = dict.fromkeys(("transformers", "huggingface_hub", "av", "librosa", "soxr", "PIL", "decord"), "extract") | {
+    "matplotlib": "report"
+}
+"""The extra of avcil that brings a module which a bare installation lacks: `pip install 'avcil[extract]'`."""
 
 
 class InputError(ValueError):
@@ -87,9 +89,11 @@ class _OneLineErrors(click.Command):
             say(f"error: {one_line(message)}", err=True)
             sys.exit(2)
         except ModuleNotFoundError as error:
-            if not standalone_mode or error.name is None or error.name.partition(".")[0] not in EXTRA:
+            extra_of_avcil = EXTRAS.get((error.name or "").partition(".")[0])
+            if not standalone_mode or extra_of_avcil is None:
                 raise
-            say(f"error: this needs {error.name}, which is not installed: pip install 'avcil[extract]'", err=True)
+            need = f"this needs {error.name}, which is not installed: pip install 'avcil[{extra_of_avcil}]'"
+            say(f"error: {need}", err=True)
             sys.exit(2)
         except (click.Abort, KeyboardInterrupt):
             if not standalone_mode:

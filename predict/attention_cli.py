@@ -95,7 +95,7 @@ def _check_out(out: Path) -> None:
     if not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
     if importlib.util.find_spec("matplotlib") is None:
-        raise InputError("figures need matplotlib, which is not installed: pip install 'avcil[report]'")
+        raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
 
 
 def _titles(runs: "list[FinishedRun]") -> list[str]:

@@ -119,5 +119,5 @@ def test_without_matplotlib(taught: Taught, clip: str, tmp_path: Path, monkeypat
     result = call("--run", taught.av_cil, "--clip", clip, "--out", tmp_path / "figure.png")
     assert (result.exit_code, result.stderr) == (
         2,
-        "error: figures need matplotlib, which is not installed: pip install 'avcil[report]'\n",
+        "error: this needs matplotlib, which is not installed: pip install 'avcil[report]'\n",
     )
