@@ -159,7 +159,7 @@ def test_the_choices_of_the_methods_own_papers(scarce: Made, tmp_path: Path, met
 
 def test_an_empty_validation_split_needs_the_last_epoch(tmp_path: Path):
     made = synthetic.make(tmp_path / "data", counts={"train": 4, "val": 0, "test": 2})
-    assert "choose --set model_choice=last" in refusal(made, tmp_path)
+    assert "choose --model-choice last" in refusal(made, tmp_path)
     metrics = synthetic.run(made, "av-cil", tmp_path / "out", model_choice="last", epochs=3)
     sound(tmp_path / "out", metrics)
     assert metrics["chosen_epochs"] == [3, 3, 3]
