@@ -1,19 +1,20 @@
 """Finished runs gathered into rows: runs that differ in nothing but their seed, and what tells rows apart."""
 
-import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import InputError, say
-from .cause import FACTS, SEED, facts_of, settings_of
-from .files import CONFIG, METRICS, config_of, metrics_of
+from .cause import SEED, facts_of, settings_of
+from .files import METRICS, config_of, metrics_of
 from .metrics import FIGURES
+from .naming import row_words
+from .unfinished import unfinished_below
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,9 +54,21 @@ class Spread:
     """Half the 95% interval of the mean, by Student's t; None with one seed."""
 
     def __str__(self) -> str:
-        if self.deviation is None:
-            return f"{self.mean:.2f}"
-        return f"{self.mean:.2f} ± {self.deviation:.2f} (95%: ± {self.interval:.2f})"
+        return self.words()
+
+    def words(self, *, digits: int = 2, interval: bool = True) -> str:
+        """Mean ± standard deviation, and half the 95% interval if `interval`; 0 is never "-0"."""
+        words = rounded(self.mean, digits)
+        if self.deviation is not None:
+            words += f" ± {rounded(self.deviation, digits)}"
+        if self.interval is not None and interval:
+            words += f" (95%: ± {rounded(self.interval, digits)})"
+        return words
+
+
+def rounded(value: float | None, digits: int = 2) -> str:
+    """A figure as it is shown everywhere: no "-0.00", and "-" where it is not defined."""
+    return "-" if value is None else f"{value:z.{digits}f}"
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
@@ -81,6 +94,18 @@ class Row:
     runs: tuple[FinishedRun, ...]
     repeated: tuple[Path, ...] = ()
     """Runs that repeat one of these, seed and all; they are left out."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """The words of the name, by the setting or fact they tell."""
+
+    @property
+    def cause(self) -> dict[str, Any]:
+        """What made the results of all its runs."""
+        return self.runs[0].cause
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether the features of one of its runs come from encoders with random weights."""
+        return any(run.metrics["random_encoder_weights"] for run in self.runs)
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -96,31 +121,33 @@ class Row:
 def load_runs(paths: Path | str | Sequence[Path | str]) -> list[FinishedRun]:
     """The finished runs at or below a path, or each of several.
 
-    One that cannot be read is named on standard error and left out. InputError where no run is left, and where a path
-    has none.
+    One that cannot be read, or is not finished, is named on standard error and left out. InputError where no run is
+    left, and where there is none at or below a path.
     """
     found: list[Path] = []
+    problems: list[InputError] = []
     for path in map(Path, [paths] if isinstance(paths, Path | str) else paths):
         here = [path] if (path / METRICS).is_file() else sorted(file.parent for file in path.rglob(METRICS))
-        if not here:
-            unfinished = (path / CONFIG).is_file()
-            raise InputError(
-                f"{path}: the run is not finished; the same avcil-incr run resumes it"
-                if unfinished
-                else f"{path}: no finished run there"
-            )
+        unfinished = [] if here == [path] else unfinished_below(path)
+        if not here and not unfinished:
+            raise InputError(f"{path}: no finished run there")
         found += [run for run in here if run not in found]
-    runs, errors = [], []
-    for path in found:
-        try:
-            runs.append(FinishedRun(path, config_of(path), metrics_of(path)))
-        except InputError as error:
-            errors.append(error)
+        problems += [InputError(f"{folder}: {words}") for folder, words in unfinished]
+    runs = list(_readable(found, problems))
     if not runs:
-        raise errors[0]
-    for problem in errors:
-        say(f"left out: {problem}", err=True)
+        more = "" if len(problems) == 1 else f" (and {len(problems) - 1} more that cannot be shown)"
+        raise InputError(f"{problems[0]}{more}")
+    for said in dict.fromkeys(map(str, problems)):
+        say(f"left out: {said}", err=True)
     return runs
+
+
+def _readable(folders: Sequence[Path], problems: list[InputError]) -> Iterator[FinishedRun]:
+    for path in folders:
+        try:
+            yield FinishedRun(path, config_of(path), metrics_of(path))
+        except InputError as error:
+            problems.append(error)
 
 
 def rows_of(runs: Sequence[FinishedRun]) -> list[Row]:
@@ -134,52 +161,20 @@ def rows_of(runs: Sequence[FinishedRun]) -> list[Row]:
         key = json.dumps(run.cause, sort_keys=True)
         if groups.setdefault(key, {}).setdefault(run.seed, run) is not run:
             repeated.setdefault(key, []).append(run.path)
-    names = row_names([next(iter(group.values())).cause for group in groups.values()])
+    found = row_words([next(iter(group.values())).cause for group in groups.values()])
     return [
-        Row(name, tuple(group.values()), tuple(repeated.get(key, ())))
-        for name, (key, group) in zip(names, groups.items(), strict=True)
+        Row(" ".join(words.values()), tuple(group.values()), tuple(repeated.get(key, ())), words)
+        for words, (key, group) in zip(found, groups.items(), strict=True)
     ]
 
 
-def row_names(causes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The method's name, and what tells a row from other rows of the same method.
-
-    Settings by name and value; facts by what FACTS calls them and the first letters of their hash.
-    """
-    names = []
-    for cause in causes:
-        method = cause["settings"]["method"]
-        peers = [other for other in causes if other["settings"]["method"] == method]
-        words = [method]
-        for key, value in cause["settings"].items():
-            if any(peer["settings"].get(key) != value for peer in peers):
-                words.append(f"{key}={value}")
-        for key, (title, _) in FACTS.items():
-            value = cause["facts"].get(key)
-            if any(peer["facts"].get(key) != value for peer in peers):
-                words.append(f"{title}={_in_short(value)}")
-        names.append(" ".join(words))
-    return names
-
-
-def _in_short(fact: Any) -> str:
-    """A fact in a table: a word as it is, a hash or a list by eight letters of a hash."""
-    if fact is None:
-        return "unrecorded"
-    if isinstance(fact, str):
-        return fact if len(fact) < 16 else fact[:8]
-    return hashlib.sha256(json.dumps(fact).encode()).hexdigest()[:8]
-
-
-def frame(runs: Sequence[FinishedRun]) -> "pd.DataFrame":
-    """A line a run: path, row, every setting that decides the result, facts of its cause, every figure, time, memory.
+def run_records(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
+    """A record a run: path, row, every setting that decides the result, facts of its cause, every figure, time, memory.
 
     A run that repeats another one of its row, seed and all, has "(repeated)" behind the row's name.
 
     Figures are in percent, `seconds` in seconds, `peak_memory_bytes` in bytes.
     """
-    import pandas as pd
-
     rows = rows_of(runs)
     names = {run.path: row.name for row in rows for run in row.runs}
     names |= {path: f"{row.name} (repeated)" for row in rows for path in row.repeated}
@@ -189,4 +184,11 @@ def frame(runs: Sequence[FinishedRun]) -> "pd.DataFrame":
         figures = {name: run.metrics.get(name) for name in (*FIGURES, "seconds", "peak_memory_bytes")}
         line = {"path": str(run.path), "row": names[run.path], **settings_of(run.content)}
         lines.append(line | facts | figures)
-    return pd.DataFrame(lines)
+    return lines
+
+
+def frame(runs: Sequence[FinishedRun]) -> "pd.DataFrame":
+    """`run_records` as a data frame, a line a run."""
+    import pandas as pd
+
+    return pd.DataFrame(run_records(runs))

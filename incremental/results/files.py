@@ -17,6 +17,7 @@ from .metrics import FIGURES
 METRICS = "metrics.json"
 CONFIG = "config.json"
 LOCK = ".lock"
+HISTORY = "history.csv"
 
 
 class _Shape(BaseModel):

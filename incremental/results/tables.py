@@ -1,7 +1,6 @@
 """Results as a person reads them: tables of runs, with intervals where a method was run with several seeds."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -9,72 +8,165 @@ from rich.text import Text
 
 from ...errors import shown
 from ...wording import RANDOM_WEIGHTS
-from .collect import FinishedRun, Row
+from .collect import FinishedRun, Row, rounded, spread
+from .comparable import not_comparable
+from .grid import Column, Grid
 from .metrics import FIGURES
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from .naming import shortened
+from .records import MEASURED, row_records, runs_only
 
 MAIN = {name: figure.title for name, figure in FIGURES.items() if figure.main}
 """Titles of the figures of the main table, by name."""
 
+MARK = "†"
+"""Behind the name of a row or run whose features come from encoders with random weights."""
 
-def results_table(rows: Sequence[Row], *, markdown: bool = False) -> Table:
-    """The main figures, a line a row."""
-    table = Table(box=box.MARKDOWN if markdown else box.SIMPLE_HEAD)
-    in_paper = [published_words(row) for row in rows]
-    headings = ["Method", "Runs", *MAIN.values(), "Model", "Seconds a run"]
-    if any(in_paper):
-        headings.append("Published MA / AF")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("Method", "Model") else "right")
-    for row, paper in zip(rows, in_paper, strict=True):
-        figures = [str(row.figure(name) or "-") for name in MAIN]
-        seconds = row.figure("seconds")
-        choice = row.runs[0].metrics["model_choice"]
-        table.add_row(
-            Text(shown(row.name)),
-            str(len(row.runs)),
-            *figures,
-            Text(f"{choice} epoch" if choice in ("best", "last") else shown(choice)),
-            f"{seconds.mean:.1f}" if seconds else "-",
-            *([paper or "-"] if any(in_paper) else []),
+TITLES = {name: figure.title for name, figure in FIGURES.items()} | {
+    "seconds": "Seconds a run",
+    "peak_memory_bytes": "Peak memory, MiB",
+    "published": "Published MA / AF",
+}
+"""Headings of columns, by name; settings have their own names."""
+
+
+def results_grid(
+    rows: Sequence[Row],
+    *,
+    width: int | None = None,
+    digits: int | None = None,
+    columns: Sequence[str] = (),
+    interval: bool = True,
+) -> Grid:
+    """The main figures or `columns`, a line a row: in `width` characters without intervals where these do not fit.
+
+    `interval` False: without them wherever there is room.
+    """
+    wide = _results_grid(rows, columns, 2 if digits is None else digits, interval=interval)
+    if width is None or wide.fits(width):
+        return wide
+    return _results_grid(rows, columns, 1 if digits is None else digits, interval=False).fitted(width)
+
+
+def _results_grid(rows: Sequence[Row], columns: Sequence[str], digits: int, *, interval: bool) -> Grid:
+    found = [
+        Column("Method", tuple(_marked(row.name, row.random_weights) for row in rows), names=True),
+        Column("Runs", tuple(str(len(row.runs)) for row in rows)),
+    ]
+    for name in columns or MAIN:
+        found.append(Column(TITLES.get(name, name), tuple(_cell(row, name, digits, interval) for row in rows)))
+    if not columns:
+        found.append(Column("Model", tuple(_model(row.runs[0].metrics["model_choice"]) for row in rows), spare=True))
+        seconds = [row.figure("seconds") for row in rows]
+        cells = tuple("-" if one is None else rounded(one.mean, 1) for one in seconds)
+        found.append(Column(TITLES["seconds"], cells, spare=True))
+        if any(map(published_words, rows)):
+            found.append(Column(TITLES["published"], tuple(published_words(row) or "-" for row in rows)))
+    return Grid(tuple(found))
+
+
+def results_table(
+    rows: Sequence[Row],
+    *,
+    markdown: bool = False,
+    width: int | None = None,
+    digits: int | None = None,
+    columns: Sequence[str] = (),
+) -> Table:
+    """`results_grid` for a console."""
+    return results_grid(rows, width=width, digits=digits, columns=columns).table(markdown=markdown, width=width)
+
+
+def runs_grid(
+    runs: Sequence[FinishedRun], *, width: int | None = None, digits: int | None = None, columns: Sequence[str] = ()
+) -> Grid:
+    """The main figures or `columns`, a line a run."""
+    names = columns or ("seed", *MAIN, "seconds", "path")
+    records = runs_only(runs, names)
+    rows = tuple(
+        _marked(str(record["row"]), run.metrics["random_encoder_weights"])
+        for record, run in zip(records, runs, strict=True)
+    )
+    found = [Column("Method", rows, names=True)]
+    for name in names:
+        cells = tuple(_value(name, record[name], 2 if digits is None else digits) for record in records)
+        found.append(
+            Column(TITLES.get(name, name.capitalize() if name in ("seed", "path") else name), cells, name == "path")
         )
-    return table
+    grid = Grid(tuple(found))
+    return grid if width is None else grid.fitted(width)
+
+
+def _marked(name: str, random_weights: bool) -> str:
+    return f"{name} {MARK}" if random_weights else name
+
+
+def _model(choice: str) -> str:
+    return f"{choice} epoch" if choice in ("best", "last") else choice
+
+
+def _cell(row: Row, name: str, digits: int, interval: bool) -> str:
+    """What a column of a table of rows says of one."""
+    if name == "published":
+        return published_words(row) or "-"
+    if name not in MEASURED:
+        (record,) = row_records([row], [name])
+        return _value(name, record[name], digits)
+    figures = [run.metrics.get(name) for run in row.runs]
+    figure = spread([_mebibytes(value) if name == "peak_memory_bytes" else value for value in figures])
+    return "-" if figure is None else figure.words(digits=_digits(name, digits), interval=interval)
+
+
+def _value(name: str, value: object, digits: int) -> str:
+    """What a column says where there is a single value."""
+    if value is None:
+        return "-"
+    if name == "published" and isinstance(value, list):
+        return " / ".join(map(rounded, value))
+    if name in MEASURED and isinstance(value, int | float):
+        number = _mebibytes(value) if name == "peak_memory_bytes" else value
+        return rounded(number, _digits(name, digits))
+    return str(value) if name == "path" else shortened(value)
+
+
+def _mebibytes(count: float | None) -> float | None:
+    return None if count is None else count / 2**20
+
+
+def _digits(name: str, digits: int) -> int:
+    return {"seconds": 1, "peak_memory_bytes": 0}.get(name, digits)
 
 
 def published_words(row: Row) -> str:
     """The figures published for exactly a row's settings, as decided when its runs finished; "" if there are none."""
-    return " / ".join(f"{figure:.2f}" for figure in row.runs[0].metrics.get("published") or ())
+    return " / ".join(map(rounded, row.runs[0].metrics.get("published") or ()))
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
-    """What a reader has to know of the runs in a table."""
+def notes(rows: Sequence[Row], *, deviation: bool = True, interval: bool = True) -> list[str]:
+    """What a reader has to know of the runs in a table, which shows standard deviations and intervals, or does not."""
     runs = [run for row in rows for run in row.runs]
     lines = ["All figures in percent; forgetting: lower is better."]
-    if any(run.metrics["random_encoder_weights"] for run in runs):
-        lines.append(f"Note: {RANDOM_WEIGHTS}.")
+    if deviation and any(len(row.runs) > 1 for row in rows):
+        more = "; 95%: half the 95% interval of the mean (Student's t)" if interval else ""
+        lines.append(f"±: sample standard deviation over the runs{more}.")
+    if any(row.random_weights for row in rows):
+        lines.append(f"{MARK} {RANDOM_WEIGHTS}.")
     if any(run.metrics["model_choice"] == "best" for run in runs):
         lines.append("best epoch: chosen on validation clips of all seen classes, old ones included, as published.")
     lines += [f"left out, since it repeats a run in the table: {run}" for row in rows for run in row.repeated]
-    return lines
+    return lines + not_comparable(rows)
 
 
 def run_tables(run: FinishedRun) -> list[Table]:
     """One run: its figures, and its accuracy matrix."""
     metrics = run.metrics
-    title = shown(f"{metrics['method']} ({metrics['modality']}), seed {metrics['seed']}")
-    figures = Table(title=Text(title, "table.title"), box=box.SIMPLE_HEAD)
-    figures.add_column("Figure")
-    figures.add_column("%", justify="right")
-    for name in FIGURES:
-        value = metrics.get(name)
-        figures.add_row(name.replace("_", " "), "-" if value is None else f"{value:.2f}")
+    title = _marked(
+        f"{metrics['method']} ({metrics['modality']}), seed {metrics['seed']}", metrics["random_encoder_weights"]
+    )
+    figures = figures_table(title, {figure.title: metrics.get(name) for name, figure in FIGURES.items()}, unit="%")
     if "leak_free" in metrics:
         for name, value in metrics["leak_free"].items():
             if isinstance(value, float):
-                figures.add_row(Text(shown(f"leak-free {name.replace('_', ' ')}")), f"{value:.2f}")
+                figures.add_row(Text(shown(f"Leak-free {TITLES.get(name, name)}")), rounded(value))
     figures.caption = f"{metrics['seconds']:.1f} s, {metrics['peak_memory_bytes'] / 2**20:.0f} MiB; " + (
         f"chosen epochs {', '.join(map(str, metrics['chosen_epochs']))}" if any(metrics["chosen_epochs"]) else "solved"
     )
@@ -86,32 +178,16 @@ def run_tables(run: FinishedRun) -> list[Table]:
     for number, (row, seen) in enumerate(
         zip(metrics["accuracy_matrix"], metrics["accuracy_by_task"], strict=True), start=1
     ):
-        cells = [f"{value:.1f}" for value in row] + [""] * (tasks - number)
-        matrix.add_row(str(number), *cells, f"{seen:.1f}")
+        cells = [rounded(value, 1) for value in row] + [""] * (tasks - number)
+        matrix.add_row(str(number), *cells, rounded(seen, 1))
     return [figures, matrix]
 
 
-def figures_table(title: str, rows: Mapping[str, float | None]) -> Table:
+def figures_table(title: str, rows: Mapping[str, float | None], *, unit: str = "") -> Table:
     """Figures by name, a line each, as given."""
     table = Table(title=Text(shown(title), "table.title"), box=box.SIMPLE_HEAD)
     table.add_column("Figure")
-    table.add_column("", justify="right")
+    table.add_column(unit, justify="right")
     for name, value in rows.items():
-        table.add_row(Text(shown(name)), "-" if value is None else f"{value:.2f}")
+        table.add_row(Text(shown(name)), rounded(value))
     return table
-
-
-def as_frame(rows: Sequence[Row]) -> "pd.DataFrame":
-    """Every figure of every row, for a CSV file: mean, standard deviation and half the 95% interval."""
-    import pandas as pd
-
-    lines = []
-    for row in rows:
-        line: dict[str, Any] = {"row": row.name, "runs": len(row.runs)}
-        for name in (*FIGURES, "seconds", "peak_memory_bytes"):
-            figure = row.figure(name)
-            line[name] = figure.mean if figure else None
-            line[f"{name}_deviation"] = figure.deviation if figure else None
-            line[f"{name}_interval95"] = figure.interval if figure else None
-        lines.append(line)
-    return pd.DataFrame(lines)

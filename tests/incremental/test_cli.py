@@ -95,7 +95,7 @@ def test_clips_left_out_are_said(tmp_path: Path):
 def test_several_seeds_in_one_table(made: Made, tmp_path: Path):
     said = done(*run_words(made, tmp_path / "out", "fine-tuning"), "--seeds", "3", "--seed", "4")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["seed-4", "seed-5", "seed-6"]
-    (line,) = [line for line in said.splitlines() if line.split()[:2] == ["fine-tuning", "3"]]
+    (line,) = [line for line in said.splitlines() if line.split()[:3] == ["fine-tuning", "†", "3"]]
     assert line.count("±") == 6
     assert "seed 6, task 3/3" in said
     again = done(*run_words(made, tmp_path / "out", "fine-tuning"), "--seeds", "3", "--seed", "4")
@@ -251,10 +251,42 @@ def test_show_and_table(made: Made, tmp_path: Path, reference: Callable[[str], P
     out = tmp_path / "figures.csv"
     table = done("table", first, second, "--markdown", "--csv", out)
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines() if line[:2] == "| "]
-    assert [row[0] for row in rows] == ["Method", "av-cil", "oracle"]
+    assert [row[0] for row in rows] == ["Method", "av-cil †", "oracle †"]
     assert rows[1][2] == f"{metrics['mean_accuracy']:.2f}"
     with out.open() as file:
         assert [row["row"] for row in csv.DictReader(file)] == ["av-cil", "oracle"]
+
+
+def test_tables_of_other_kinds(tmp_path: Path):
+    for seed in (0, 1):
+        write(tmp_path / f"x_{seed}", "x_y", seed=seed, settings={"w": 1}, mean_accuracy=70.0 + seed)
+    latex = done("table", tmp_path, "--latex").splitlines()
+    assert latex[0] == "% All figures in percent; forgetting: lower is better."
+    assert r"x\_y & $2$ & $70.50 \pm 0.71$ & $10.00 \pm 0.00$ & $50.00 \pm 0.00$ & best epoch & $4.0$ \\" in latex
+    assert latex[-1] == r"\end{tabular}"
+    done("table", tmp_path, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+    (row,) = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert (row["row"], row["seeds"], row["settings"]["w"]) == ("x_y", [0, 1], 1)
+    assert row["figures"]["mean_accuracy"]["mean"] == 70.5
+    runs = done("table", tmp_path, "--per-run", "--columns", "seed,mean-accuracy", "--csv", tmp_path / "b.csv")
+    assert "70.00" in runs and "71.00" in runs and "±" not in runs
+    with (tmp_path / "b.csv").open() as file:
+        found = [(row["path"], row["row"], row["seed"], row["mean_accuracy"]) for row in csv.DictReader(file)]
+    assert found == [(str(tmp_path / f"x_{seed}"), "x_y", str(seed), f"{70.0 + seed}") for seed in (0, 1)]
+    done("table", tmp_path, "--per-run", "--json", tmp_path / "b.json")
+    assert [run["w"] for run in json.loads((tmp_path / "b.json").read_text())["runs"]] == [1, 1]
+
+
+def test_a_column_that_is_none_is_refused_before_anything_is_written(tmp_path: Path):
+    write(tmp_path / "a", settings={"temperature": 2.0})
+    out = tmp_path / "a.csv"
+    words = "table", tmp_path, "--csv", out, "--columns"
+    assert mistake(*words, "temprature") == "unknown column 'temprature': did you mean 'temperature'?"
+    assert mistake(*words, "mean_accuracy,mean_acc") == "unknown column 'mean_acc': did you mean 'mean_accuracy'?"
+    assert "unknown column 'seed'" in mistake(*words, "seed")  # a row has several
+    assert "--markdown and --latex" in mistake("table", tmp_path, "--markdown", "--latex")
+    assert "--digits" in mistake("table", tmp_path, "--digits", "7")
+    assert not out.exists()
 
 
 def test_a_table_is_not_written_through_a_link(reference: Callable[[str], Path], tmp_path: Path):

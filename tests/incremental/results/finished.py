@@ -35,7 +35,8 @@ def write(
     """A finished run as `avcil-incr run` leaves it; `given` goes to metrics where it is one, else to the config."""
     metrics = METRICS | {"method": method, "seed": seed} | {k: v for k, v in given.items() if k in METRICS}
     config = {"method": method, "seed": seed, "model_choice": metrics["model_choice"]}
-    config |= {name: value for name, value in given.items() if name not in METRICS} | {"settings": settings or {}}
+    config |= {name: value for name, value in given.items() if name not in METRICS or name == "modality"}
+    config["settings"] = settings or {}
     provenance = {name: config.pop(name) for name in FACTS if name in config}
     path.mkdir(parents=True)
     (path / "metrics.json").write_text(json.dumps(metrics))

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from avcil.errors import InputError
 from avcil.incremental.results.cause import FACTS
-from avcil.incremental.results.collect import Spread, frame, load_runs, row_names, rows_of, spread
+from avcil.incremental.results.collect import Spread, frame, load_runs, rounded, rows_of, spread
 from avcil.incremental.results.metrics import FIGURES
-from avcil.incremental.results.tables import as_frame, notes, results_table, run_tables
+from avcil.incremental.results.records import document, row_records
+from avcil.incremental.results.tables import notes, results_table, run_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -43,6 +44,14 @@ def test_one_run_has_no_deviation_and_no_run_no_figure():
     assert str(spread([4.25])) == "4.25"
     assert spread([None, None]) is None
     assert spread([]) is None
+
+
+def test_words_of_a_figure():
+    """Narrow without the interval; a small negative number is 0, never "-0"."""
+    found = spread([72.0, 75.0, 81.0])
+    assert found is not None
+    assert found.words(digits=1, interval=False) == "76.0 ± 4.6"
+    assert [rounded(-0.001), rounded(-0.006), rounded(None), rounded(1.25, 1)] == ["0.00", "-0.01", "-", "1.2"]
 
 
 def test_equal_runs_have_no_width():
@@ -110,13 +119,18 @@ def test_rows_come_in_the_order_in_which_runs_are_given(tmp_path: Path):
     assert [row.name for row in rows_of([first, second])] == ["b", "a"]
 
 
-def test_names_tell_what_differs_among_runs_of_one_method():
-    causes = [
-        {"settings": {"method": "x", "epochs": 3, "w": 1, "v": 0}, "facts": {}},
-        {"settings": {"method": "x", "epochs": 4, "w": 1, "v": 0}, "facts": {}},
-        {"settings": {"method": "y", "epochs": 9, "u": 1}, "facts": {}},
-    ]
-    assert row_names(causes) == ["x epochs=3", "x epochs=4", "y"]
+def test_unfinished_runs_are_named_beside_finished_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write(tmp_path / "a")
+    half = write(tmp_path / "half").path
+    (half / "metrics.json").unlink()
+    assert [run.path for run in load_runs([tmp_path])] == [tmp_path / "a"]
+    words = "the run is not finished (no epoch done yet); the same avcil-incr run resumes it"
+    assert capsys.readouterr().err == f"left out: {half}: {words}\n"
+    assert [run.path for run in load_runs([half, tmp_path])] == [tmp_path / "a"]
+    assert capsys.readouterr().err == f"left out: {half}: {words}\n"
+    with pytest.raises(InputError, match="the run is not finished") as error:
+        load_runs([half])
+    assert str(error.value) == f"{half}: {words}"
 
 
 @pytest.mark.parametrize(("unfinished", "words"), [(True, "the run is not finished"), (False, "no finished run there")])
@@ -168,7 +182,8 @@ def everything_shown(path: Path) -> None:
     ):
         console.print(table)
     notes(rows)
-    as_frame(rows)
+    row_records(rows)
+    document(rows)
     frame(runs)
 
 

@@ -1,13 +1,11 @@
 """Tables of results as they are shown."""
 
-import csv
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from avcil.incremental.results.collect import load_runs, rows_of
-from avcil.incremental.results.tables import as_frame, notes, results_table, run_tables
+from avcil.incremental.results.tables import notes, results_table, run_tables, runs_grid
 from rich.console import Console
 from rich.table import Table
 
@@ -32,23 +30,73 @@ def test_the_table_of_results(tmp_path: Path):
         "Method", "Runs", "Mean Accuracy", "Average Forgetting", "Last Accuracy", "Model", "Seconds a run"
     ]  # fmt: skip
     zero = "± 0.00 (95%: ± 0.00)"
-    assert cells[2] == ["x", "3", "76.00 ± 4.58 (95%: ± 11.38)", f"10.00 {zero}", f"50.00 {zero}", "best epoch", "2.0"]
-    assert cells[3] == ["y", "1", "60.00", "-", "50.00", "last epoch", "4.0"]
+    assert cells[2] == [
+        "x model_choice=best",
+        "3",
+        "76.00 ± 4.58 (95%: ± 11.38)",
+        f"10.00 {zero}",
+        f"50.00 {zero}",
+        "best epoch",
+        "2.0",
+    ]
+    assert cells[3] == ["y model_choice=last", "1", "60.00", "-", "50.00", "last epoch", "4.0"]
 
 
-def test_figures_for_a_csv_file(tmp_path: Path):
+def test_80_characters_hold_a_table_without_the_intervals(tmp_path: Path):
     for seed, accuracy in enumerate((72.0, 75.0, 81.0)):
-        write(tmp_path / f"seed-{seed}", seed=seed, mean_accuracy=accuracy, average_forgetting=None)
-    out = tmp_path / "all.csv"
-    as_frame(rows_of(load_runs([tmp_path]))).to_csv(out, index=False)
-    with out.open() as file:
-        (row,) = csv.DictReader(file)
-    assert (row["row"], row["runs"]) == ("x", "3")
-    assert float(row["mean_accuracy"]) == pytest.approx(76)
-    assert float(row["mean_accuracy_deviation"]) == pytest.approx(math.sqrt(21))
-    assert float(row["mean_accuracy_interval95"]) == pytest.approx(11.3838, abs=1e-4)
-    assert row["average_forgetting"] == row["average_forgetting_deviation"] == ""
-    assert float(row["peak_memory_bytes"]) == 2**20
+        write(tmp_path / f"seed-{seed}", "av-cil", seed=seed, mean_accuracy=accuracy, modality="audio-visual")
+    write(tmp_path / "y", "ss-il", published=[74.04, 7.63], modality="audio", memory_size=36, epochs=60)
+    rows = rows_of(load_runs([tmp_path]))
+    lines = text(results_table(rows, width=80), width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "76.0 ± 4.6" in lines[4]
+    assert not any("95%" in line or "…" in line for line in lines)
+    assert any("Forgetting" in line for line in lines)
+    assert any("ss-il" in line and "60.0" in line for line in lines)
+    wide = text(results_table(rows, width=200), width=200)
+    assert "76.00 ± 4.58 (95%: ± 11.38)" in wide
+
+
+def test_long_names_are_wrapped_and_nothing_of_them_is_lost(tmp_path: Path):
+    for number in (1, 2):
+        settings = {f"setting_number_{place}": number for place in range(4)}
+        write(tmp_path / str(number), "method-of-a-long-name", settings=settings, modality=f"{number}")
+    rows = rows_of(load_runs([tmp_path]))
+    found = text(results_table(rows, width=80), width=80)
+    assert max(map(len, found.splitlines())) <= 80
+    left = "".join(line[2:30].strip() for line in found.splitlines())
+    for row in rows:
+        for word in row.name.split():
+            assert word in left
+
+
+def test_digits_and_columns(tmp_path: Path):
+    write(tmp_path / "a", "x", learning_rate=0.003, cache_fingerprint="12345678" * 8, peak_memory_bytes=2**21)
+    write(tmp_path / "b", "y", learning_rate=0.003, cache_fingerprint="12345678" * 8, mean_accuracy=-0.0004)
+    rows = rows_of(load_runs([tmp_path]))
+    names = ["learning_rate", "mean_accuracy", "cache_fingerprint", "peak_memory_bytes", "published"]
+    found = text(results_table(rows, markdown=True, digits=3, columns=names)).splitlines()
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in found if "|" in line]
+    assert cells[0][2:] == [
+        "learning_rate",
+        "Mean Accuracy",
+        "cache_fingerprint",
+        "Peak memory, MiB",
+        "Published MA / AF",
+    ]
+    assert cells[2] == ["x", "1", "0.003", "60.000", "12345678", "2", "-"]
+    assert cells[3] == ["y", "1", "0.003", "0.000", "12345678", "1", "-"]
+
+
+def test_a_line_a_run(tmp_path: Path):
+    for seed, accuracy in enumerate((72.0, 75.5)):
+        write(tmp_path / f"seed-{seed}", seed=seed, mean_accuracy=accuracy, random_encoder_weights=seed == 1)
+    found = text(runs_grid(load_runs([tmp_path])).table(markdown=True), width=500).splitlines()
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in found if "|" in line]
+    titles = ["Mean Accuracy", "Average Forgetting", "Last Accuracy", "Seconds a run"]
+    assert cells[0] == ["Method", "Seed", *titles, "Path"]
+    assert cells[2] == ["x", "0", "72.00", "10.00", "50.00", "4.0", str(tmp_path / "seed-0")]
+    assert cells[3] == ["x †", "1", "75.50", "10.00", "50.00", "4.0", str(tmp_path / "seed-1")]
 
 
 def test_one_run_in_full(tmp_path: Path):
@@ -56,9 +104,9 @@ def test_one_run_in_full(tmp_path: Path):
     run = write(tmp_path / "a", average_forgetting=None)
     run = replace(run, metrics={**run.metrics, "leak_free": leak_free})
     shown = [" ".join(line.split()) for line in text(*run_tables(run)).splitlines()]
-    for line in ("x (audio-visual), seed 0", "mean accuracy 60.00", "average forgetting -", "backward transfer -8.00"):
+    for line in ("x (audio-visual), seed 0", "Mean Accuracy 60.00", "Average Forgetting -", "Backward Transfer -8.00"):
         assert line in shown
-    assert "leak-free mean accuracy 12.25" in shown
+    assert "Leak-free Mean Accuracy 12.25" in shown
     assert shown[-3:-1] == ["1 70.0 70.0", "2 60.0 40.0 50.0"]
 
 
@@ -77,7 +125,24 @@ def test_notes(tmp_path: Path):
     assert not any("RANDOM weights" in line for line in first)
     assert any("RANDOM weights" in line for line in second)
     assert not any("old ones included" in line for line in second)
-    assert len(notes(rows_of(load_runs([tmp_path])))) == 3
+    both = rows_of(load_runs([tmp_path]))
+    assert len(notes(both)) == 3
+    found = text(results_table(both))
+    assert "y model_choice=last †" in found and found.count("†") == 1  # the note is on its row, not on the whole table
+    assert second[1].startswith("† the features come from")
+
+
+def test_what_stands_behind_the_sign_is_said_of_runs_of_several_seeds_alone(tmp_path: Path):
+    write(tmp_path / "0")
+    assert not any(line.startswith("±") for line in notes(rows_of(load_runs([tmp_path]))))
+    write(tmp_path / "1", seed=1)
+    rows = rows_of(load_runs([tmp_path]))
+    assert (
+        notes(rows)[1]
+        == "±: sample standard deviation over the runs; 95%: half the 95% interval of the mean (Student's t)."
+    )
+    assert notes(rows, interval=False)[1] == "±: sample standard deviation over the runs."
+    assert not any(line.startswith("±") for line in notes(rows, deviation=False))
 
 
 def test_the_published_figures_stand_where_a_run_had_exactly_those_settings(tmp_path: Path):
