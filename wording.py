@@ -1,4 +1,7 @@
-"""What people are told in more than one place: the warning of random weights, durations, sizes. Imports nothing."""
+"""What people are told in more than one place: the warning of random weights, counts, durations, sizes.
+
+Imports nothing.
+"""
 
 RANDOM_WEIGHTS = "the features come from encoders with RANDOM weights and say nothing about trained ones"
 """Said wherever `Fingerprint.random_weights` of the cache in use holds."""
@@ -13,6 +16,11 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """A number of things: "1 clip", "3 clips", "2 classes" where the plural is given."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 def size(count: float) -> str:

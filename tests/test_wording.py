@@ -1,7 +1,7 @@
 """Durations and sizes as people say them."""
 
 import pytest
-from avcil.wording import duration, size
+from avcil.wording import counted, duration, size
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,8 @@ def test_durations(seconds, words):
 )
 def test_sizes(count, words):
     assert size(count) == words
+
+
+def test_counts():
+    assert [counted(number, "clip") for number in (0, 1, 2)] == ["0 clips", "1 clip", "2 clips"]
+    assert [counted(number, "class", "classes") for number in (1, 12)] == ["1 class", "12 classes"]

@@ -47,6 +47,13 @@ def accuracy_matrix(after: Sequence[Predictions], boundaries: Sequence[int]) -> 
     return rows
 
 
+def forgetting_by_task(a: Matrix) -> list[float]:
+    """For each task t >= 2 the mean over i < t of (max over tau < t of a[tau, i] - a[t, i])."""
+    return [
+        float(np.mean([max(a[tau][i] for tau in range(i, t)) - a[t][i] for i in range(t)])) for t in range(1, len(a))
+    ]
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of a run, of which tables and documents speak."""
@@ -94,7 +101,7 @@ def average_forgetting(a: Matrix) -> float | None:
 
     Negative where a task got better than it ever was. None with one task only.
     """
-    per_task = [np.mean([max(a[tau][i] for tau in range(i, t)) - a[t][i] for i in range(t)]) for t in range(1, len(a))]
+    per_task = forgetting_by_task(a)
     return float(np.mean(per_task)) if per_task else None
 
 

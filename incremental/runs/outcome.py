@@ -4,6 +4,7 @@ Shapes: n clips, C classes.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..config import RunConfig
 from ..data.tasks import ClipTable
 from ..learning.method import Way
 from ..learning.state import Progress
-from ..results.metrics import FIGURES, Predictions, summarise, without
+from ..results.metrics import FIGURES, Predictions, accuracy_matrix, forgetting_by_task, percent, summarise, without
 from .problem import Data
 from .provenance import peak_memory_bytes
 
@@ -21,6 +22,42 @@ from .provenance import peak_memory_bytes
 def predictions_of(table: ClipTable, clips: Tensor, scores: Tensor) -> Predictions:
     """What `metrics` needs of scores (n, C) on test clips (n,)."""
     return Predictions(clips=clips.numpy(), labels=table.labels[clips].numpy(), predicted=scores.argmax(dim=1).numpy())
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """How a run does after a task, in percent."""
+
+    test: float
+    """Accuracy over the test clips of all classes seen so far."""
+    new: float
+    """Over those of the task's own classes."""
+    old: float | None
+    """Over those of earlier tasks' classes; None after the first task."""
+    forgetting: float | None
+    """Mean over earlier tasks of the best accuracy so far minus today's; None after the first task."""
+    chosen_epoch: int
+    """0 where the task is solved."""
+    validation: float | None
+    """Accuracy of the chosen epoch on the validation clips; None where there is none."""
+
+
+def outcome_of(table: ClipTable, progress: Progress) -> TaskOutcome:
+    """Of the task that ended last."""
+    after = [predictions_of(table, clips, scores) for clips, scores in progress.predictions]
+    a = accuracy_matrix(after, table.task(len(table.tasks)).boundaries)
+    task, answers = len(after), after[-1]
+    old = answers.right[answers.labels < table.task(task).old_classes]
+    chosen = progress.chosen_epochs[-1]
+    of_chosen = [line for line in progress.history if (line["task"], line["epoch"]) == (task, chosen)]
+    return TaskOutcome(
+        test=percent(answers.right),
+        new=a[-1][-1],
+        old=percent(old) if task > 1 else None,
+        forgetting=forgetting_by_task(a)[-1] if task > 1 else None,
+        chosen_epoch=chosen,
+        validation=of_chosen[0].get("validation_accuracy") if of_chosen else None,
+    )
 
 
 def metrics_of(

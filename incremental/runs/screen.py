@@ -1,40 +1,62 @@
-"""How far a run is: a bar on a terminal, a line a task in a log file."""
+"""How far a run is and how it does: a bar on a terminal, lines in a log file."""
 
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from ...errors import say, shown
+from ...wording import counted, duration
 from ..learning import state
 from .listeners import Listener, StartedRun
+from .outcome import outcome_of
+
+EVERY = 30.0
+"""Seconds between two lines of a log while a task is learnt; an epoch that takes longer is a line."""
+
+COLUMNS = ("task", "epoch", "validation_accuracy")
+"""Entries of a line of the history that are no loss terms."""
+
+
+class Times(ProgressColumn):
+    """How long a run has taken, and how long it will still take."""
+
+    def render(self, task: Task) -> Text:
+        """In words."""
+        return Text(times(task.elapsed or 0.0, task.time_remaining))
+
+
+def times(gone: float, left: float | None) -> str:
+    """Seconds gone, and left where that can be told."""
+    return f"{duration(gone)} gone" + ("" if left is None else f", {duration(left)} left")
 
 
 class Screen(Listener):
     """Shows the progress of one run, or of several with their seeds; a context manager."""
 
-    def __init__(self, *, several: bool = False) -> None:
+    def __init__(
+        self, *, several: bool = False, clock: Callable[[], float] = time.monotonic, every: float = EVERY
+    ) -> None:
+        """`clock` gives seconds; a log gets a line every `every` of them."""
         self.several = several
+        self.clock = clock
+        self.every = every
         self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("epochs"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=8),
+            Times(),
             disable=not sys.stderr.isatty(),
         )
         self.total = self.bar.add_task("", total=None)
+        self.began = self.said = clock()
+        self.at_first = 0
+        """Epochs that an earlier session had done."""
+        self.seconds = 0.0
+        """Of the run when its last task ended."""
 
     def __enter__(self) -> "Screen":
         self.bar.start()
@@ -47,33 +69,52 @@ class Screen(Listener):
 
     def run_begins(self, run: StartedRun, progress: state.Progress) -> None:
         """A fresh bar, and a word on what an earlier session had done."""
-        done = (progress.task - 1) * run.epochs + progress.epoch
-        self.bar.reset(self.total, total=run.epochs * len(run.table.tasks), completed=done)
+        self.began = self.said = self.clock()
+        self.seconds = progress.seconds
+        done = self.at_first = _done(run, progress)
+        task = min(progress.task, len(run.table.tasks))
+        description = f"{self._name(run)}task {task}/{len(run.table.tasks)}"
+        self.bar.reset(self.total, total=_total(run), completed=done, description=description)
         if progress.task > 1 or progress.epoch:
-            learnt = f"{done} epochs" if run.epochs else f"{progress.task - 1} tasks"
+            learnt = counted(done, "epoch") if run.epochs else counted(progress.task - 1, "task")
             self._say(run, f"resuming after {learnt} of an earlier session")
 
     def epoch_ended(self, run: StartedRun, progress: state.Progress) -> None:
-        """The bar moves, with the validation accuracy."""
-        done = (progress.task - 1) * run.epochs + progress.epoch
-        accuracy = progress.history[-1].get("validation_accuracy")
-        shown = "" if accuracy is None else f", validation {accuracy:.1f}%"
-        description = f"{self._name(run)}task {progress.task}/{len(run.table.tasks)}{shown}"
-        self.bar.update(self.total, completed=done, description=description)
+        """The bar moves; a log gets a line where the last one is long enough ago."""
+        line = progress.history[-1]
+        losses = [value for name, value in line.items() if name not in COLUMNS]
+        words = f"task {progress.task}/{len(run.table.tasks)}, epoch {progress.epoch}/{run.epochs}"
+        words += f", loss {sum(losses):.3g}" if losses else ""
+        accuracy = line.get("validation_accuracy")
+        words += "" if accuracy is None else f", val {accuracy:z.1f} %"
+        done = _done(run, progress)
+        self.bar.update(self.total, completed=done, description=self._name(run) + words)
+        now = self.clock()
+        if self.bar.disable and now - self.said >= self.every:
+            self.said = now
+            gone = now - self.began
+            left = gone / (done - self.at_first) * (_total(run) - done) if done > self.at_first else None
+            self._say(run, f"{words}, {times(gone, left)}")
 
     def task_ended(self, run: StartedRun, progress: state.Progress) -> None:
-        """A line."""
-        clips, scores = progress.predictions[-1]
-        how = f"epoch {progress.chosen_epochs[-1]} chosen" if run.epochs else "solved"
-        self._say(
-            run,
-            f"task {progress.task - 1}/{len(run.table.tasks)}: {how}, "
-            f"tested on {len(clips)} clips of {scores.shape[1]} classes, {progress.seconds:.1f} s so far",
-        )
+        """A line with how the run does now."""
+        self.said = self.clock()
+        found = outcome_of(run.table, progress)
+        words = f"task {progress.task - 1}/{len(run.table.tasks)}: test {found.test:z.1f} %"
+        if found.old is not None and found.forgetting is not None:
+            words += f" (new {found.new:z.1f}, old {found.old:z.1f}), forgetting {found.forgetting:z.1f}"
+        if run.epochs:
+            validation = "" if found.validation is None else f" (val {found.validation:z.1f} %)"
+            words += f", epoch {found.chosen_epoch} of {run.epochs}{validation}"
+        else:
+            words += ", solved"
+        taken, self.seconds = progress.seconds - self.seconds, progress.seconds
+        self._say(run, f"{words}, {duration(taken)}")
+        self.bar.update(self.total, completed=_done(run, progress))
 
     def run_ended(self, run: StartedRun, metrics: Mapping[str, Any]) -> None:
         """The bar is full."""
-        self.bar.update(self.total, completed=run.epochs * len(run.table.tasks))
+        self.bar.update(self.total, completed=_total(run))
 
     def _name(self, run: StartedRun) -> str:
         return f"seed {run.config.seed}, " if self.several else ""
@@ -85,3 +126,12 @@ class Screen(Listener):
             say(line)
         else:
             self.bar.console.print(Text(shown(line)))
+
+
+def _done(run: StartedRun, progress: state.Progress) -> int:
+    """Epochs that are done; tasks, of a run that is solved."""
+    return (progress.task - 1) * max(run.epochs, 1) + progress.epoch
+
+
+def _total(run: StartedRun) -> int:
+    return max(run.epochs, 1) * len(run.table.tasks)
