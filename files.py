@@ -105,6 +105,37 @@ def written_aside(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any
         raise cannot_write(path, error) from error
 
 
+def appended(path: Path, text: str, *, make: bool = False) -> bool:
+    """Add `text` to the end of a file in one step, never through a link; whether there was a file to add to.
+
+    A reader, and a process that is killed, see whole lines; what a power cut may take is the end of the file. For files
+    that can be made again, and not for data.
+
+    Args:
+        path: the file.
+        text: UTF-8, as it is.
+        make: whether a file that is not there is made.
+
+    Raises:
+        InputError: there is no room.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | (os.O_CREAT if make else 0)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError:
+        return False
+    content = text.encode()
+    try:
+        written = os.write(descriptor, content)
+        if written < len(content):  # a full disk takes what it has room for
+            os.write(descriptor, content[written:])
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def write_json(path: Path, content: Any) -> None:
     """Replace `path` by `content` as JSON, as `written_aside` does."""
     with written_aside(path) as stream:

@@ -181,3 +181,26 @@ def test_json_that_python_trips_over_is_said_in_one_line(tmp_path, content, word
     with pytest.raises(InputError) as error:
         files.read_json(tmp_path / "x.json")
     assert words in one_line(error)
+
+
+def test_text_is_added_to_a_file_that_is_there_and_never_through_a_link(tmp_path):
+    assert not files.appended(tmp_path / "x", "one\n")
+    assert names_in(tmp_path) == []
+    assert files.appended(tmp_path / "x", "é\n", make=True)
+    assert files.appended(tmp_path / "x", "two\n")
+    assert (tmp_path / "x").read_text(encoding="utf-8") == "é\ntwo\n"
+    (tmp_path / "link").symlink_to("x")
+    assert not files.appended(tmp_path / "link", "three\n")
+    assert not files.appended(tmp_path / "link", "three\n", make=True)
+    assert (tmp_path / "x").read_text(encoding="utf-8") == "é\ntwo\n"
+
+
+def test_a_full_disk_is_told_of(tmp_path, monkeypatch):
+    (tmp_path / "x").touch()
+
+    def full(descriptor, content):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(InputError, match=r"x cannot be written .*: make room there"):
+        files.appended(tmp_path / "x", "one\n")

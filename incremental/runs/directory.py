@@ -4,7 +4,7 @@ config.json               the whole configuration and where it came from; repeat
 state.pt                  only while the run is unfinished: what it resumes from
 weights/task-01.safetensors ...   the method's chosen weights after each task
 memory/task-01.csv ...    exemplar memory after each task: label, place, video_id
-history.csv               a line an epoch: loss terms, validation accuracy
+history.csv               a line an epoch: loss terms, validation accuracy; grows while the run lasts
 predictions.csv           after_task, video_id, label, predicted: every test clip after every task
 scores.safetensors        the scores (n, C) behind them, a tensor for each task
 class_accuracy.csv, confusion_matrix.csv    after the last task
@@ -28,7 +28,7 @@ from ...files import cannot_write, leftovers, locked, sha256_of, write_json, wri
 from ..data.tasks import ClipTable
 from ..learning.state import Progress
 from ..results.cause import other_facts, other_settings
-from ..results.files import CONFIG, LOCK, METRICS, check_free, config_of, metrics_of
+from ..results.files import CONFIG, HISTORY, LOCK, METRICS, check_free, config_of, metrics_of
 from ..results.metrics import class_accuracies, confusion_matrix
 from .listeners import Listener, StartedRun
 from .outcome import predictions_of
@@ -130,7 +130,7 @@ class RunDirectory:
         """Write all results, metrics last, and drop the state."""
         names = table.class_order
         columns = None if progress.history else ["task", "epoch"]
-        self._write_table("history.csv", pd.DataFrame(progress.history, columns=columns))
+        self._write_table(HISTORY, pd.DataFrame(progress.history, columns=columns))
         for number, memory in enumerate(progress.memories, start=1):
             rows = [
                 (names[label], place, table.ids[clip])

@@ -16,6 +16,7 @@ from ..model.heads import Widths
 from ..results.files import CONFIG
 from .configure import as_plain
 from .directory import Keeper, RunDirectory
+from .history import HistoryFile
 from .listeners import Course, Listener, StartedRun
 from .outcome import metrics_of
 from .problem import Data, enough_memory
@@ -73,7 +74,7 @@ def run_once(
         progress = directory.progress(len(data.table.tasks))
         widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
         run = StartedRun(config, settings, kind.way, out, data.table)
-        course = Course(run, [Keeper(directory, config.checkpoint_seconds), *listeners])
+        course = Course(run, [Keeper(directory, config.checkpoint_seconds), HistoryFile(out), *listeners])
         course.begins(Progress() if progress is None else progress)
         reader = ClipReader(data.residence, data.table.labels)
         method = build_method(kind, config, settings, widths)
