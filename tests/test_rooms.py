@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from avcil.files import locked
 from avcil.tests.incremental.results.finished import write
 
 STAGE_ONE_ONLY = ("transformers", "decord", "librosa", "av", "soxr", "PIL", "torchvision", "torchcodec")
@@ -120,6 +121,8 @@ def test_what_is_wrong_with_a_folder_or_a_plugin_is_told_before_pytorch_is_impor
     write(tmp_path / "taken", "lwf", batch_size=64)
     write(tmp_path / "seeds" / "seed-0", "lwf")
     (tmp_path / "bad.py").write_text("class A(:\n")
+    for name, seed in (("busy", 0), ("seed-7", 7)):
+        (write(tmp_path / name, "lwf", seed=seed).path / "metrics.json").unlink()
     words = ["--method", "lwf", "--dataset", "ave", "--cache", "c", "--out"]
     cases = [
         ([*words, str(tmp_path / "file")], "is a file"),
@@ -127,6 +130,13 @@ def test_what_is_wrong_with_a_folder_or_a_plugin_is_told_before_pytorch_is_impor
         ([*words, str(tmp_path / "seeds")], "holds runs of several seeds: give --seeds"),
         ([*words, str(tmp_path / "taken"), "--batch-size", "32"], "holds a run with batch_size = 64, not 32"),
         ([*words, str(tmp_path / "taken"), "--method", "ridge"], "holds a run with method = 'lwf', not 'ridge'"),
+        ([*words, str(tmp_path / "taken"), "--seeds", "2"], "taken holds a single run; choose another --out"),
+        (
+            [*words, str(tmp_path / "seeds"), "--seeds", "2", "--method", "ridge"],
+            "seed-0 holds a run with method = 'lwf'",
+        ),
+        ([*words, str(tmp_path / "busy")], "another process runs in"),
+        ([*words, str(tmp_path), "--seeds", "1", "--seed", "7"], "another process runs in"),
         ([*words, str(tmp_path / "new"), "--plugin", str(tmp_path / "gone.py")], "gone.py: no such file"),
         ([*words, str(tmp_path / "new"), "--plugin", str(tmp_path / "bad.py")], "bad.py, line 1: SyntaxError"),
     ]
@@ -144,7 +154,8 @@ for words, said in {cases!r}:
     heavy = [name for name in ("torch", "pandas", "scipy", "sklearn", "h5py") if name in sys.modules]
     assert not heavy, (words, heavy)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    with locked(tmp_path / "busy" / ".lock", "busy"), locked(tmp_path / "seed-7" / ".lock", "busy"):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

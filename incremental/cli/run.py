@@ -43,7 +43,9 @@ def run(
     **options: Any,
 ) -> None:
     """Learn the tasks one after another and write the results to OUT."""
-    _refuse_early(out, seeds, plugins, options)
+    _refuse_early(out, seeds, plugins, options, repeated=config_file is not None or bool(assignments))
+    if sys.stderr.isatty() and not print_config:  # a log needs no word that nothing has happened yet
+        say("starting: PyTorch, the clips and their features are read", err=True)
 
     from ..runs.call import configure
     from ..runs.configure import parse_assignments
@@ -67,15 +69,34 @@ def run(
     _run(configured, out, seeds)
 
 
-def _refuse_early(out: Path | None, seeds: int | None, plugins: Sequence[Path], options: Mapping[str, Any]) -> None:
-    """InputError for what can be seen to be wrong without PyTorch, whose import takes a second and more."""
-    from ..results.cause import other_settings
-    from ..results.files import CONFIG, METRICS, check_free, config_of
+def _refuse_early(
+    out: Path | None, seeds: int | None, plugins: Sequence[Path], options: Mapping[str, Any], *, repeated: bool
+) -> None:
+    """InputError for what can be seen to be wrong without PyTorch, whose import takes a second and more.
+
+    `repeated`: settings come from elsewhere too, among them perhaps the first seed.
+    """
+    from ..results.files import CONFIG, holds_single_run
 
     for plugin in plugins:
         read_plugin(plugin)
-    if out is None or seeds is not None:
+    if out is None:
         return
+    if seeds is None:
+        _refuse_taken(out, options)
+        return
+    if (out / CONFIG).is_file():
+        raise holds_single_run(out)
+    first = options.get("seed") or 0
+    for seed in () if repeated else range(first, first + seeds):
+        _refuse_taken(out / f"seed-{seed}", {**options, "seed": seed})
+
+
+def _refuse_taken(out: Path, options: Mapping[str, Any]) -> None:
+    """InputError where a run's folder holds a run with other settings, something else, or one that is going on."""
+    from ..results.cause import other_settings
+    from ..results.files import CONFIG, METRICS, check_free, check_idle, config_of
+
     if not (out / CONFIG).is_file():
         check_free(out)
         return
@@ -87,6 +108,8 @@ def _refuse_early(out: Path | None, seeds: int | None, plugins: Sequence[Path], 
             f"{out} holds a run with {difference}; choose another --out"
             + ("" if (out / METRICS).is_file() else ", or delete the unfinished run")
         )
+    if not (out / METRICS).is_file():
+        check_idle(out)
 
 
 def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from ...errors import InputError
-from ...files import PART_SUFFIX, read_json
+from ...files import PART_SUFFIX, locked, read_json
 from .metrics import FIGURES
 
 METRICS = "metrics.json"
@@ -119,6 +119,23 @@ def check_free(folder: Path) -> None:
     if any((seed / CONFIG).is_file() for seed in folder.glob("seed-*")):
         raise InputError(f"{folder} holds runs of several seeds: give --seeds to go on, or choose another --out")
     raise InputError(f"{folder} is not empty and holds no run; choose another --out")
+
+
+def holds_single_run(folder: Path) -> InputError:
+    """The error for a folder that is to hold runs of several seeds and holds one run (returned, not raised)."""
+    return InputError(f"{folder} holds a single run; choose another --out for several seeds")
+
+
+def busy_words(folder: Path) -> str:
+    """What is said where another process is at work in a run's folder."""
+    return f"another process runs in {folder}; wait for it or choose another --out"
+
+
+def check_idle(folder: Path) -> None:
+    """BusyError where another process is at work in a run's folder."""
+    if (folder / LOCK).is_file():
+        with locked(folder / LOCK, busy_words(folder)):
+            pass
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from ...files import cannot_write, leftovers, locked, sha256_of, write_json, wri
 from ..data.tasks import ClipTable
 from ..learning.state import Progress
 from ..results.cause import other_facts, other_settings
-from ..results.files import CONFIG, HISTORY, LOCK, METRICS, check_free, config_of, metrics_of
+from ..results.files import CONFIG, HISTORY, LOCK, METRICS, busy_words, check_free, config_of, metrics_of
 from ..results.metrics import class_accuracies, confusion_matrix
 from .listeners import Listener, StartedRun
 from .outcome import predictions_of
@@ -87,8 +87,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{self.path} cannot be made ({error.strerror}); choose another --out") from error
-        busy = f"another process runs in {self.path}; wait for it or choose another --out"
-        with locked(self.path / LOCK, busy):
+        with locked(self.path / LOCK, busy_words(self.path)):
             for folder in (self.path, *(self.path / name for name in FOLDERS)):
                 if folder.is_dir() and not folder.is_symlink():
                     for left in leftovers(folder):  # by a process that was killed

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
 from ..config import RunConfig
 from ..data.reader import ClipReader
 from ..learning.method import BaseMethod
@@ -13,7 +12,7 @@ from ..learning.randomness import seeded_initialisation
 from ..learning.state import Progress
 from ..learning.trainer import Trainer
 from ..model.heads import Widths
-from ..results.files import CONFIG
+from ..results.files import CONFIG, holds_single_run
 from .configure import as_plain
 from .directory import Keeper, RunDirectory
 from .history import HistoryFile
@@ -38,7 +37,7 @@ def place_for(config: RunConfig, settings: Any, out: Path) -> RunDirectory:
 def places_for_seeds(config: RunConfig, settings: Any, out: Path, seeds: int) -> dict[int, RunDirectory]:
     """The folder of each of several runs, by seed; finished ones are allowed. InputError where `out` is one run's."""
     if (out / CONFIG).is_file():
-        raise InputError(f"{out} holds a single run; choose another --out for several seeds")
+        raise holds_single_run(out)
     return {
         seed: RunDirectory(out / f"seed-{seed}", as_plain(replace(config, seed=seed), settings))
         for seed in range(config.seed, config.seed + seeds)
