@@ -11,6 +11,7 @@ COMMANDS = {
     "methods": Place("methods:methods", "List the methods; with a NAME, explain its settings and those of every run."),
     "show": Place("tables:show", "Show every figure of one run and its accuracy matrix."),
     "table": Place("tables:table", "Compare runs: one line for runs that differ only in their seed."),
+    "plot": Place("figures:plot", "Draw a figure of finished runs, for a paper: PDF, SVG or PNG."),
     "evaluate": Place(
         "evaluate:evaluate", "Test a finished run on other clips of the same classes, after each of its tasks."
     ),

@@ -105,6 +105,13 @@ def average_forgetting(a: Matrix) -> float | None:
     return float(np.mean(per_task)) if per_task else None
 
 
+def forgetting_by_task(a: Matrix) -> list[float]:
+    """The terms of eq. 16 for t = 2, 3, ...: mean over i < t of (max over tau < t of a[tau, i] - a[t, i])."""
+    return [
+        float(np.mean([max(a[tau][i] for tau in range(i, t)) - a[t][i] for i in range(t)])) for t in range(1, len(a))
+    ]
+
+
 @figure("Last Accuracy", better="higher", of="predictions", main=True)
 def last_accuracy(after: Sequence[Predictions]) -> float:
     """Accuracy over all test clips after the last task."""
