@@ -1,4 +1,4 @@
-"""Ridge against the reference implementation's recorded scores, plain least squares, and refitting clip by clip."""
+"""Ridge against the reference implementation's recorded scores and plain least squares."""
 
 import csv
 import json
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from avcil.errors import InputError
-from avcil.incremental.methods.ridge import leave_one_out_errors, ridge_weights
+from avcil.incremental.learning.closed_form.packed import Packed
+from avcil.incremental.learning.closed_form.penalties import ridge_weights
 from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.methods import closed_form_clips
 from avcil.tests.incremental.synthetic import Made
@@ -33,47 +33,13 @@ def test_scores_are_those_that_the_reference_implementation_gives():
         moments += features.T @ one_hot(labels, 6)
         seen = 2 * number
         test = torch.from_numpy(clips.test[0][: 10 * seen]).double()
-        scores = test @ ridge_weights(gram, moments[:, :seen], recorded["ridge"])
+        scores = test @ ridge_weights(Packed.of(gram), moments[:, :seen], recorded["ridge"])
         torch.testing.assert_close(
             scores[:5], torch.tensor(recorded["scores_first_rows"], dtype=torch.float64), rtol=1e-9, atol=1e-12
         )
         assert float(scores.sum()) == pytest.approx(recorded["scores_sum"], rel=1e-9)
         assert float(scores.norm()) == pytest.approx(recorded["scores_norm"], rel=1e-9)
         assert scores.argmax(dim=1).tolist() == recorded["predictions"]
-
-
-def test_leaving_a_clip_out_equals_refitting_without_it():
-    """Also where other clips, of earlier tasks, are in the sums."""
-    draw = torch.Generator().manual_seed(0)
-    every = torch.randn(30, 6, generator=draw, dtype=torch.float64)
-    targets = one_hot(torch.randint(0, 3, (30,), generator=draw), 3)
-    gram, moments = every.T @ every, every.T @ targets
-    penalties = (1e-4, 0.3, 20.0)
-    found = leave_one_out_errors(gram, moments, every[18:], targets[18:], penalties)
-    for penalty, error in zip(penalties, found, strict=True):
-        strength = penalty * float(gram.diagonal().mean())
-        residuals = []
-        for left_out in range(18, 30):
-            kept = [clip for clip in range(30) if clip != left_out]
-            weights = ridge_weights(every[kept].T @ every[kept], every[kept].T @ targets[kept], strength)
-            residuals.append(targets[left_out] - every[left_out] @ weights)
-        assert error == pytest.approx(float(torch.stack(residuals).square().mean()), rel=1e-10)
-
-
-def test_a_penalty_that_explains_a_clip_by_itself_alone_is_never_chosen():
-    """More channels than clips and hardly any penalty: the leave-one-out residual is 0 / 0."""
-    features = torch.eye(3, 5, dtype=torch.float64)
-    gram, moments = features.T @ features, features.T @ one_hot([0, 1, 0], 2)
-    errors = leave_one_out_errors(gram, moments, features, one_hot([0, 1, 0], 2), (1e-12, 1.0))
-    assert errors[0] == float("inf")
-    assert np.isfinite(errors[1])
-
-
-def test_a_matrix_that_cannot_be_factorised_names_penalty_and_condition():
-    gram = torch.tensor([[1.0, 2.0], [2.0, 1.0]], dtype=torch.float64)
-    with pytest.raises(InputError, match=r"penalty 1e-08: the condition number is 3\.0e\+00") as error:
-        ridge_weights(gram, torch.ones(2, 1, dtype=torch.float64), 1e-8)
-    assert "\n" not in str(error.value)
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +107,23 @@ def test_what_was_chosen_is_in_the_history(made: Made, tmp_path: Path):
     assert [(line["task"], line["epoch"]) for line in lines] == [("1", "0"), ("2", "0"), ("3", "0")]
     assert all(float(line["penalty"]) in {10.0**power for power in range(-8, 3)} for line in lines)
     assert all(0 < float(line["leave_one_out_error"]) < 1 for line in lines)
+
+
+def test_the_released_rule_for_the_penalty_is_an_option(made: Made, tmp_path: Path):
+    synthetic.run(made, "ridge", tmp_path / "out", penalty_choice="held-out")
+    lines = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))
+    assert all(float(line["absolute_penalty"]) in {10.0**power for power in range(-8, 9)} for line in lines)
+    assert all(0 < float(line["held_out_error"]) < 1 for line in lines)
+
+
+def test_whitened_features_have_no_covariance_within_the_first_tasks_classes(made: Made, tmp_path: Path):
+    """Up to the shrinkage, which is the same factor for all but a multiple of the identity."""
+    synthetic.run(made, "ridge", tmp_path / "out", features="whitened")
+    state = load_file(tmp_path / "out" / "weights" / "task-03.safetensors")
+    whitening = state["inputs.whitening"]
+    torch.testing.assert_close(whitening, whitening.T)
+    assert bool((torch.linalg.eigvalsh(whitening) > 0).all())
+    synthetic.run(made, "ridge", tmp_path / "raw", features="raw")
+    assert not any(
+        name.startswith("inputs") for name in load_file(tmp_path / "raw" / "weights" / "task-01.safetensors")
+    )
