@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from avcil.cache import CacheWriter, Fingerprint
-from avcil.incremental.config import RunConfig
+from avcil.incremental.config import RunConfig, names_of
 from avcil.incremental.data.batch import Batch
 from avcil.incremental.learning.gradient import Method
 from avcil.incremental.learning.method import BaseMethod
@@ -146,6 +146,8 @@ def prepare(made: Made, method: str, **given: Any) -> Prepared:
     where = {"manifest": str(made.manifest), "cache": str(made.cache)}
     values = where | SETTINGS | given
     kind = find_method(method, map(Path, values.get("plugins", ())))
+    if "width" in names_of(kind.Settings):
+        values.setdefault("width", 20)  # of thousands of random features
     problem = load_problem(values.get("dataset"), values.get("manifest"), values.get("classes"))
     config, settings = configure(kind, problem.protocol, values)
     return Prepared(kind, config, settings, load_data(config, problem, kind))

@@ -359,7 +359,7 @@ def test_methods():
         (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--modality", "audi"), "did you mean 'audio'"),
         (
             ("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--set", "penalty=1"),
-            "the setting 'penalty' belongs to ridge, not to lwf",
+            "the setting 'penalty' belongs to ranpac, ridge, not to lwf",
         ),
         (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--epochs", "0"), "epochs: "),
         (("run", "--method", "lwf", "--dataset", "ave", "--epochs", "ten"), "'ten' is not a valid integer"),

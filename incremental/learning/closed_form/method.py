@@ -19,7 +19,7 @@ from ...model.heads import Widths
 from ..method import Context, Settings
 from ..statistics import StatisticsMethod
 from .inputs import Features, Inputs, channels_of, vectors_of
-from .maps import KernelFeatures, RandomFeatures, Same
+from .maps import Same
 from .penalties import ABSOLUTE, RELATIVE, ROWS, best, held_out_errors, leave_one_out_errors, ridge_weights
 from .sums import ClassSums
 
@@ -105,14 +105,16 @@ class LinearHead(ClosedForm):
     """A head that is linear in features h = f(z), with weights (M, C)."""
 
     weights: Tensor
-    map: Same | RandomFeatures | KernelFeatures
+    map: Any
+    """f, a module of `maps`."""
     centred: ClassVar[bool] = False
+    second_moments: ClassVar[bool] = True
     """Which second moments are kept, as `ClassSums` says."""
 
     def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
         super().__init__(settings, widths, modality)
         self.map = self.make_map()
-        self.sums = ClassSums(self.map.width, centred=self.centred)
+        self.sums = ClassSums(self.map.width, centred=self.centred, second_moments=self.second_moments)
         self.register_buffer("weights", torch.zeros(self.map.width, 0, dtype=torch.float64))
 
     def make_map(self) -> Any:
@@ -149,7 +151,7 @@ class RidgeHead(LinearHead):
     """Ridge regression from features to one-hot labels, its penalty chosen by the task's own training clips."""
 
     Settings = PenaltySettings
-    reads_settings = ("features", "penalty", "penalty_choice")
+    reads_settings: ClassVar[tuple[str, ...]] = ("features", "penalty", "penalty_choice")
 
     def fit(self, vectors: Tensor, labels: Tensor, context: Context) -> Mapping[str, float]:
         """W = (G + lambda I)^-1 Q, for the penalty that was set or the best one by the rule that was set."""

@@ -22,12 +22,14 @@ class ClassSums(nn.Module):
     moments: Tensor
     """Second moments, as `Packed` lays them out."""
 
-    def __init__(self, width: int, *, centred: bool = False) -> None:
+    def __init__(self, width: int, *, centred: bool = False, second_moments: bool = True) -> None:
+        """Without `second_moments` there is no matrix."""
         super().__init__()
-        self.width, self.centred = width, centred
+        self.width, self.centred, self.second_moments = width, centred, second_moments
         self.register_buffer("counts", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("totals", torch.zeros(0, width, dtype=torch.float64))
-        self.register_buffer("moments", torch.zeros(Packed.size(width), dtype=torch.float64))
+        if second_moments:
+            self.register_buffer("moments", torch.zeros(Packed.size(width), dtype=torch.float64))
 
     def grow(self, classes: int) -> None:
         """Make room for `classes` classes in all."""
@@ -50,33 +52,35 @@ class ClassSums(nn.Module):
         """N, clips seen."""
         return float(self.counts.sum())
 
-    def add(self, rows: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
-        """Add clips with features (n, M) and labels (n,), in parts of any size.
+    def add(self, rows: Tensor, labels: Tensor, weights: Tensor | None = None, *, moments: bool = True) -> None:
+        """Add clips with features (n, M) and labels (n,), in parts of any size; without `moments` the matrix stays.
 
         `weights` (n,) are factors of their second moments alone. Where these are centred, a class with weights has to
         come whole, else ValueError.
         """
         members = torch.nn.functional.one_hot(labels, len(self.counts)).to(rows.dtype)  # (n, C)
         counts, totals = members.sum(dim=0), members.T @ rows
-        if self.centred:
+        moments = moments and self.second_moments
+        if moments and self.centred:
             if weights is not None and bool(((self.counts > 0) & (counts > 0)).any()):
                 raise ValueError("a weighted class has to come whole")
             rows = rows - (totals / counts.clamp(min=1)[:, None])[labels]
             self.matrix.add_products(self._between(counts, totals))
-        if weights is not None:
-            rows = rows * weights.sqrt()[:, None]
-        self.matrix.add_products(rows)
+        if moments:
+            self.matrix.add_products(rows if weights is None else rows * weights.sqrt()[:, None])
         self.counts.add_(counts)
         self.totals.add_(totals)
 
     def __add__(self, other: "ClassSums") -> "ClassSums":
         """The sums over the clips of both."""
-        if (self.width, self.centred, len(self.counts)) != (other.width, other.centred, len(other.counts)):
+        kind = self.width, self.centred, self.second_moments, len(self.counts)
+        if kind != (other.width, other.centred, other.second_moments, len(other.counts)):
             raise ValueError("sums of other features or classes cannot be added")
-        both = ClassSums(self.width, centred=self.centred)
+        both = ClassSums(self.width, centred=self.centred, second_moments=self.second_moments)
         both.counts, both.totals = self.counts + other.counts, self.totals + other.totals
-        both.moments = self.moments + other.moments
-        if self.centred:
+        if self.second_moments:
+            both.moments = self.moments + other.moments
+        if self.second_moments and self.centred:
             both.matrix.add_products(self._between(other.counts, other.totals))
         return both
 

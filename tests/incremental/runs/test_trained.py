@@ -12,12 +12,12 @@ from avcil.errors import InputError
 from avcil.incremental.methods import all_methods
 from avcil.incremental.runs.trained import load_trained
 from avcil.tests.incremental import synthetic
-from avcil.tests.incremental.synthetic import SOME, Made
+from avcil.tests.incremental.synthetic import SOLVED, SOME, Made
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-QUICK = {*SOME, "ridge", "icarl-nme"}
+QUICK = {*SOME, *SOLVED, "icarl-nme"}
 METHODS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in all_methods()]
 
 
@@ -54,7 +54,7 @@ def test_classes_come_task_by_task(reference: Callable[[str], Path]):
 def test_only_classifiers_trained_by_cross_entropy_give_probabilities():
     kinds = all_methods()
     without = {name for name, kind in kinds.items() if not kind.scores_are_logits}
-    assert {"ridge", "icarl-nme", "afc-nme", "afc-lsc"} == without
+    assert {*SOLVED, "icarl-nme", "afc-nme", "afc-lsc"} == without
     assert {"av-cil", "ss-il", "icarl-fc", "fine-tuning"}.isdisjoint(without)
 
 
