@@ -50,7 +50,8 @@ def say(line: object, *, err: bool = False) -> None:
 
 
 EXTRAS = dict.fromkeys(("transformers", "huggingface_hub", "av", "librosa", "soxr", "PIL", "decord"), "extract") | {
-    "matplotlib": "report"
+    "matplotlib": "report",
+    "jinja2": "report",
 }
 """The extra of avcil that brings a module which a bare installation lacks: `pip install 'avcil[extract]'`."""
 

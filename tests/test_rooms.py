@@ -32,7 +32,7 @@ import pkgutil, importlib
 from pathlib import Path
 import avcil.incremental
 for module in pkgutil.walk_packages(avcil.incremental.__path__, "avcil.incremental."):
-    if not module.name.endswith(("triton", "triton_kernels")) and ".results.figures." not in module.name:
+    if not module.name.endswith(("triton", "triton_kernels", "report.page")) and ".figures." not in module.name:
         importlib.import_module(module.name)
 from avcil.incremental.cli import main
 from avcil.tests.incremental import synthetic

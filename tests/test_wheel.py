@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 INSTALLED = ("__init__.py", "errors.py", "manifests", "cache", "extract", "incremental", "demo", "interface", "predict")
+SUFFIXES = (".py", ".csv", ".toml", ".typed", ".html", ".css")
 NOT_INSTALLED = ("tests", "benchmarks", "docs", "setup.py")
 
 
@@ -57,7 +58,7 @@ def test_every_package_and_data_file_is_in_the_wheel(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in INSTALLED:
         sources = [ROOT / folder] if folder.endswith(".py") else (ROOT / folder).rglob("*")
-        wanted = {str(path.relative_to(ROOT)) for path in sources if path.suffix in (".py", ".csv", ".toml", ".typed")}
+        wanted = {str(path.relative_to(ROOT)) for path in sources if path.suffix in SUFFIXES}
         assert wanted
         assert {f"avcil/{name}" for name in wanted} <= names
     examples = {f"avcil/examples/{path.name}" for path in (ROOT / "docs" / "examples").glob("*.py")}

@@ -12,6 +12,7 @@ COMMANDS = {
     "show": Place("tables:show", "Show every figure of one run and its accuracy matrix."),
     "table": Place("tables:table", "Compare runs: one line for runs that differ only in their seed."),
     "plot": Place("figures:plot", "Draw a figure of finished runs, for a paper: PDF, SVG or PNG."),
+    "report": Place("figures:report", "Write a page of finished runs, in one file that opens without a network."),
     "evaluate": Place(
         "evaluate:evaluate", "Test a finished run on other clips of the same classes, after each of its tasks."
     ),

@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from ...errors import InputError, say, unknown
+from ...files import written_aside
 from ...options import FILE, FOLDER
-from ...wording import RANDOM_WEIGHTS
+from ...wording import RANDOM_WEIGHTS, size
 from .console import check_folder_of
 
 KINDS = ("curves", "matrix", "forgetting", "memory", "confusion", "class-confusion", "training")
@@ -49,3 +50,36 @@ def plot(runs: tuple[Path, ...], kind: str, out: Path, width: float) -> None:
         say(f"left out, since it repeats a run in the figure: {path}")
     if any(run.metrics["random_encoder_weights"] for row in rows for run in row.runs):
         say(f"Note: {RANDOM_WEIGHTS}.")
+
+
+LARGE = 5_000_000
+"""Bytes of a report beyond which a line says so."""
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", type=FOLDER, nargs=-1, required=True)
+@click.option("--out", type=FILE, required=True, help="File of the report: .html.")
+@click.option(
+    "--attention", type=FILE, multiple=True, help="Picture that avcil attention drew, .png or .jpg; repeatable."
+)
+@click.option("--title", default="Results", show_default=True, help="Title of the page.")
+def report(runs: tuple[Path, ...], out: Path, attention: tuple[Path, ...], title: str) -> None:
+    """Write a page of finished runs: tables, figures, costs, and what repeats each run.
+
+    One file that opens without a network and asks for nothing.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--out {out}: a report is written as .html")
+    check_folder_of("--out", out)
+    _check_modules("matplotlib", "jinja2")
+    from ..results.collect import load_runs, rows_of
+    from ..results.report.page import page
+    from .tables import with_published_figures
+
+    rows = rows_of(with_published_figures(load_runs(runs)))
+    content = page(rows, runs, attention=attention, title=title).encode()
+    with written_aside(out, "wb") as stream:
+        stream.write(content)
+    say(f"{out}: {sum(len(row.runs) for row in rows)} finished runs, {size(len(content))}")
+    if len(content) > LARGE:
+        say(f"{out} is larger than {size(LARGE)}: fewer or smaller pictures by --attention make it smaller")

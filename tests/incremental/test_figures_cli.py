@@ -68,3 +68,27 @@ def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkey
 def test_the_command_knows_every_kind_without_importing_matplotlib():
     assert tuple(kinds.KINDS) == figures.KINDS
     assert kinds.SUFFIXES == figures.SUFFIXES
+
+
+def test_a_report_is_written_and_named(tmp_path: Path):
+    write(tmp_path / "runs" / "0", tasks=[["a"], ["b"]])
+    out = tmp_path / "report.html"
+    result = call("report", tmp_path / "runs", "--out", out, "--title", "Mine")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{out}: 1 finished runs, ")
+    assert "<title>Mine</title>" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--out", "report.pdf"), "a report is written as .html"),
+        (("--out", "gone/report.html"), "there is no folder"),
+        (("--out", "report.html", "--attention", "gone.png"), "gone.png cannot be read"),
+    ],
+)
+def test_mistakes_of_a_report_leave_nothing(tmp_path: Path, words: tuple[str, ...], said: str):
+    write(tmp_path / "runs" / "0")
+    placed = [word if word.startswith("--") else str(tmp_path / word) for word in words]
+    assert said in mistake("report", tmp_path / "runs", *placed)
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]

@@ -29,21 +29,23 @@ TAG = 14
 """Letters of a class's name that are shown."""
 
 
-def matrices(rows: Sequence[Row], width: float) -> Figure:
+def matrices(rows: Sequence[Row], width: float, *, bare: bool = False) -> Figure:
     """Accuracy on the test clips of each task after each task, mean over seeds; a matrix a row."""
     found = [mean_matrix(row) for row in rows]
     titles = [row.name for row in rows]
-    return grid(found, titles, width, "Tested on task", "After task", "Accuracy (%)")
+    return grid(found, titles, width, "Tested on task", "After task", "Accuracy (%)", bare=bare)
 
 
-def task_confusion(rows: Sequence[Row], width: float) -> Figure:
+def task_confusion(rows: Sequence[Row], width: float, *, bare: bool = False) -> Figure:
     """Where the answers after the last task fall: tasks of the clips against tasks of the answered classes."""
     found = [confusion(row, by_task=True) for row in rows]
     titles = [row.name for row in rows]
-    return grid(found, titles, width, "Task of the answer", "Task of the clip", "Share of the task's clips (%)")
+    return grid(
+        found, titles, width, "Task of the answer", "Task of the clip", "Share of the task's clips (%)", bare=bare
+    )
 
 
-def class_confusion(rows: Sequence[Row], width: float) -> Figure:
+def class_confusion(rows: Sequence[Row], width: float, *, bare: bool = False) -> Figure:
     """The same between classes, in class order; lines part tasks."""
     found = [confusion(row, by_task=False) for row in rows]
     return grid(
@@ -55,6 +57,7 @@ def class_confusion(rows: Sequence[Row], width: float) -> Figure:
         "Share of the class's clips (%)",
         names=[class_names(row) for row in rows],
         parts=[np.cumsum(task_sizes(row))[:-1].tolist() for row in rows],
+        bare=bare,
     )
 
 
@@ -68,6 +71,7 @@ def grid(
     *,
     names: Sequence[Sequence[str]] | None = None,
     parts: Sequence[Sequence[int]] | None = None,
+    bare: bool = False,
 ) -> Figure:
     """Matrices of percent (NaN: no cell) side by side, below each other where the width asks for it.
 
@@ -79,6 +83,7 @@ def grid(
         scale: what the colours are.
         names: of columns and rows; None: numbers from 1.
         parts: cells before which a line is drawn, as between tasks.
+        bare: without titles and scale, for a page that has its own.
     """
     largest = max(len(matrix) for matrix in found)
     least = 1.45 if largest <= 6 else 0.24 * min(largest, 14) + 0.2
@@ -88,11 +93,14 @@ def grid(
     heads = [wrapped(title, side - 0.35) for title in titles]
     head = 0.13 * max(text.count("\n") + 1 for text in heads)
     named = names is not None and (side - 0.9) / largest >= 0.095
-    figure = Figure(figsize=(width, rows * (side + head + (0.15 if named else 0.0)) + 0.55), layout="constrained")
+    head = 0.0 if bare else head
+    height = rows * (side + head + (0.15 if named else 0.0)) + (0.0 if bare else 0.55)
+    figure = Figure(figsize=(width, height), layout="constrained")
     for number, (matrix, title) in enumerate(zip(found, heads, strict=True)):
         axes = figure.add_subplot(rows, columns, number + 1)
-        _cells(axes, matrix, side)
-        axes.set_title(title, parse_math=False, pad=3)
+        _cells(axes, matrix, (side - (0.95 if named else 0.4)) / len(matrix))
+        if not bare:
+            axes.set_title(title, parse_math=False, pad=3)
         if parts is not None:
             for place in parts[number]:
                 axes.axhline(place, color=LIGHT, linewidth=0.7)
@@ -102,6 +110,8 @@ def grid(
             axes.set_ylabel(down)
         if number >= len(found) - columns:
             axes.set_xlabel(across)
+    if bare:
+        return figure
     bar = figure.colorbar(
         ScalarMappable(SCALE, HEAT), ax=figure.axes, location="bottom", aspect=40, shrink=0.7, pad=0.02, label=scale
     )
@@ -110,8 +120,8 @@ def grid(
     return figure
 
 
-def _cells(axes: Axes, matrix: Numbers, side: float) -> None:
-    """The colours, and a number in each cell where there is room."""
+def _cells(axes: Axes, matrix: Numbers, cell: float) -> None:
+    """The colours, and a number in each cell where its side, `cell` inches, gives room."""
     count = len(matrix)
     masked = np.ma.masked_invalid(matrix)
     if count * count <= VECTOR:
@@ -124,11 +134,10 @@ def _cells(axes: Axes, matrix: Numbers, side: float) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0, pad=1.5)
-    cell = (side - 0.4) / count
     if cell < SMALLEST_CELL:
         return
     colours = matplotlib.colormaps[HEAT]
-    size = min(SIZE - 0.5, 72 * cell / 2.1)
+    size = min(SIZE - 0.5, 72 * cell / 2.2)
     for (row, column), value in np.ndenumerate(matrix):
         if not np.isnan(value) and (value >= 0.5 or count <= FEW):
             red, green, blue, _ = colours(SCALE(value))

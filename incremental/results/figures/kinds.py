@@ -57,7 +57,10 @@ KINDS = {
         "After the last task: class (down) and answer (across) in class order, all seeds together; lines part tasks.",
     ),
     "training": Kind(
-        training_curves, "Training curves", "Loss of each epoch, task after task (vertical lines): mean over seeds."
+        training_curves,
+        "Training curves",
+        "Loss of each epoch, task after task (vertical lines): mean over seeds. Dashed, on the right axis and where it "
+        "was worked out: accuracy on validation clips (%).",
     ),
 }
 """By the word of `--kind`."""

@@ -76,9 +76,10 @@ def look(number: int) -> dict[str, Any]:
 
 def wrapped(name: str, inches: float) -> str:
     """A name in as many lines as it needs to be no wider than `inches`."""
-    words = shown(name).replace("=", "= ")  # where a line may end as well
-    lines = textwrap.wrap(words, max(int(inches * LETTERS), 8), break_on_hyphens=False)
-    return "\n".join(line.replace("= ", "=") for line in lines) or " "
+    room = max(int(inches * LETTERS), 8)
+    # A word that is too long for a line may end one behind its "=".
+    words = [word if len(word) <= room else word.replace("=", "= ") for word in shown(name).split()]
+    return "\n".join(textwrap.wrap(" ".join(words), room, break_on_hyphens=False)) or " "
 
 
 def lines_figure(width: float, names: Sequence[str], *, plot_height: float) -> tuple[Figure, Axes, list[str], int]:

@@ -17,10 +17,10 @@ POINTS = 400
 LOSS, VALIDATION = COLOURS[0], COLOURS[1]
 
 
-def training_curves(rows: Sequence[Row], width: float) -> Figure:
+def training_curves(rows: Sequence[Row], width: float, *, bare: bool = False) -> Figure:
     """Small axes for each row, since losses of different methods are no amounts of the same thing.
 
-    InputError where no method learns in epochs.
+    `bare` figures have no titles, for a page that has its own. InputError where no method learns in epochs.
     """
     found = [curve for row in rows if (curve := training(row)) is not None]
     if not found:
@@ -28,7 +28,7 @@ def training_curves(rows: Sequence[Row], width: float) -> Figure:
     columns = max(1, min(len(found), int(width / 1.6)))
     down = math.ceil(len(found) / columns)
     heads = [wrapped(curve.name, width / columns - 0.5) for curve in found]
-    head = 0.13 * max(text.count("\n") + 1 for text in heads)
+    head = 0.0 if bare else 0.13 * max(text.count("\n") + 1 for text in heads)
     figure = Figure(figsize=(width, down * (0.62 * width / columns + head + 0.12) + 0.4), layout="constrained")
     checked = any(curve.validation is not None for curve in found)
     for number, (curve, title) in enumerate(zip(found, heads, strict=True)):
@@ -38,7 +38,8 @@ def training_curves(rows: Sequence[Row], width: float) -> Figure:
         axes.plot(*thinned(curve.loss), color=LOSS, linewidth=0.9)
         axes.set_ylim(bottom=min(0.0, float(curve.loss.min())))
         axes.grid(visible=False, axis="x")
-        axes.set_title(title, parse_math=False, pad=3)
+        if not bare:
+            axes.set_title(title, parse_math=False, pad=3)
         if curve.validation is not None:
             beside = axes.twinx()
             beside.plot(*thinned(curve.validation), color=VALIDATION, linewidth=0.9, linestyle="--")

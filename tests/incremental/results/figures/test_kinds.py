@@ -122,7 +122,8 @@ def test_letters_without_a_glyph_raise_no_warning(tmp_path: Path, recwarn: pytes
 
 
 def test_a_long_name_is_wrapped_where_words_and_values_end():
-    assert wrapped("oracle modality=audio", 0.9) == "oracle\nmodality=\naudio"
+    assert wrapped("oracle modality=audio", 0.8) == "oracle\nmodality=\naudio"
+    assert wrapped("oracle modality=audio w=1", 1.0) == "oracle\nmodality=audio\nw=1"
     assert wrapped("oracle modality=audio", 3.0) == "oracle modality=audio"
 
 
