@@ -14,7 +14,8 @@ from .run import Demo
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Runs of each kind.")
 @click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="Epochs a task.")
 def main(out: Path, seeds: int, epochs: int) -> None:
-    """Write clips, extract features, learn the tasks, print a table. Started again, it does what is missing."""
+    """Write clips, extract features, learn the tasks, print a table and draw it. Started again, it does what is
+    missing."""
     Demo(out, plan(), seeds=seeds, epochs=epochs).run()
 
 

@@ -1,5 +1,6 @@
-"""The demo's four steps: clips, features, runs, table. Each is the command that a user would type."""
+"""The demo's four steps: clips, features, runs, results. Each but the last is the command that a user would type."""
 
+import importlib.util
 import os
 import shlex
 import subprocess
@@ -8,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from .clips import CLASSES, CLASSES_PER_TASK, DataSet, PlannedClip, is_complete,
 from .encoders import AUDIO, VIDEO, write_encoders
 
 if TYPE_CHECKING:
-    from ..incremental.results.collect import Spread
+    from ..incremental.results.collect import Row, Spread
 
 MEMORY = 36
 BATCH = 20
@@ -32,6 +33,9 @@ MEMORY_BATCH = 12
 # The published 1e-3 takes hundreds of epochs; here some fifty have to do. The last epoch's weights are used because
 # a validation set this small is soon answered without a fault, by weights that have hardly learnt.
 LEARNING_RATE = 0.003
+
+PICTURE, PICTURE_WIDTH = "accuracy.svg", 4.2
+"""File of the picture of the results, and its inches."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,9 @@ class Demo:
         with self.step("3/4  Learn the tasks"):
             runs = [self.learn(learning, data, cache) for learning in LEARNINGS]
         self.console.rule("4/4  Results", align="left")
-        self.show_results(runs)
+        rows = self.rows(runs)
+        self.show_results(rows)
+        self.draw_results(rows)
         self.show_summary(data, cache)
 
     def say(self, line: str) -> None:
@@ -152,21 +158,39 @@ class Demo:
         if status:
             raise InputError(f"the demo stopped: '{words[0]} {words[1]}' ended with status {status}")
 
-    def show_results(self, runs: Sequence[Path]) -> None:
-        """The table."""
+    def rows(self, runs: Sequence[Path]) -> "list[Row]":
+        """The finished runs, a row a kind, by the kind's title."""
         from ..incremental.results.collect import load_runs, rows_of
 
+        found = []
+        for learning, run in zip(LEARNINGS, runs, strict=True):
+            (row,) = rows_of(load_runs([run / f"seed-{seed}" for seed in range(self.seeds)]))
+            found.append(replace(row, name=learning.title))
+        return found
+
+    def show_results(self, rows: "Sequence[Row]") -> None:
+        """The table."""
         table = Table(
             box=box.SIMPLE_HEAD, title=f"Percent, mean ± standard deviation, {self.seeds} seeds, random encoders"
         )
         table.add_column("Run", no_wrap=True)
         for heading in ("Mean Accuracy", "Average Forgetting", "Last Accuracy", "Seconds a seed"):
             table.add_column(heading, justify="right")
-        for learning, run in zip(LEARNINGS, runs, strict=True):
-            (row,) = rows_of(load_runs([run / f"seed-{seed}" for seed in range(self.seeds)]))
+        for row in rows:
             figures = map(row.figure, ("mean_accuracy", "average_forgetting", "last_accuracy", "seconds"))
-            table.add_row(learning.title, *map(in_words, figures))
+            table.add_row(row.name, *map(in_words, figures))
         self.console.print(table)
+
+    def draw_results(self, rows: "Sequence[Row]") -> None:
+        """The picture: accuracy after each task, a line a kind of run; without matplotlib, a line says why not."""
+        if importlib.util.find_spec("matplotlib") is None:
+            self.say("no picture of the accuracies: matplotlib is not installed: pip install 'avcil[report]'\n")
+            return
+        from ..incremental.results.figures.kinds import draw, save
+
+        picture = self.out / PICTURE
+        save(draw("curves", rows, PICTURE_WIDTH), picture)
+        self.say(f"accuracy after each task, with 95% intervals, as a picture: {shown(shortest(str(picture)))}\n")
 
     def show_summary(self, data: DataSet, cache: Path) -> None:
         """What was run, how long it took, where the files lie, and what to type next."""
@@ -194,6 +218,7 @@ class Demo:
         incremental, extract = (shortest(console_script(name)) for name in ("avcil-incr", "avcil-extract"))
         for command in (
             [incremental, "show", str(self.out / "runs" / "av-cil")],
+            [incremental, "report", str(self.out / "runs"), "--out", str(self.out / "report.html")],
             [incremental, "methods"],
             [extract, "verify", "--cache", str(cache)],
         ):

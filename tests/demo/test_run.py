@@ -9,6 +9,7 @@ from avcil.demo.__main__ import main
 from avcil.demo.clips import CLASSES, plan
 from avcil.demo.run import LEARNINGS, Demo, console_script, shortest
 from avcil.errors import InputError
+from avcil.tests.incremental.results.finished import write
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -42,6 +43,8 @@ def test_the_whole_demo(tmp_path: Path):
         assert figures(tmp_path, alone)["last_accuracy"] < chance_and_noise
 
     assert said.count("RANDOM weights") >= 3
+    assert str(tmp_path / "accuracy.svg") in said
+    assert (tmp_path / "accuracy.svg").is_file()
     assert f"--out {tmp_path}/runs/av-cil" in said
     for learning, name in ((entry, entry.name) for entry in LEARNINGS):
         (row,) = [line for line in said.splitlines() if line.strip().startswith(f"{learning.title}  ")]
@@ -55,6 +58,31 @@ def test_the_whole_demo(tmp_path: Path):
     demo.run()
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert "they are there already" in heard.getvalue()
+
+
+def finished(out: Path) -> list[Path]:
+    """Runs of all kinds, one seed each, as if step 3 had been done."""
+    for number, learning in enumerate(LEARNINGS):
+        write(out / "runs" / learning.name / "seed-0", learning.name, accuracy_by_task=[90.0, 60.0 - number])
+    return [out / "runs" / learning.name for learning in LEARNINGS]
+
+
+def test_it_ends_with_a_picture_of_all_runs(tmp_path: Path):
+    heard = StringIO()
+    demo = Demo(tmp_path, plan(), seeds=1, console=Console(file=heard, width=500))
+    demo.draw_results(demo.rows(finished(tmp_path)))
+    assert f"as a picture: {tmp_path / 'accuracy.svg'}" in heard.getvalue()
+    text = (tmp_path / "accuracy.svg").read_text()
+    assert all(f">{learning.title}<" in text for learning in LEARNINGS)
+
+
+def test_without_matplotlib_the_picture_is_left_out_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    heard = StringIO()
+    demo = Demo(tmp_path, plan(), seeds=1, console=Console(file=heard, width=500))
+    demo.draw_results(demo.rows(finished(tmp_path)))
+    assert "matplotlib is not installed: pip install 'avcil[report]'" in heard.getvalue()
+    assert not (tmp_path / "accuracy.svg").exists()
 
 
 def test_a_step_that_fails_stops_the_demo_in_one_line(tmp_path: Path):
