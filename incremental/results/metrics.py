@@ -47,13 +47,6 @@ def accuracy_matrix(after: Sequence[Predictions], boundaries: Sequence[int]) -> 
     return rows
 
 
-def forgetting_by_task(a: Matrix) -> list[float]:
-    """For each task t >= 2 the mean over i < t of (max over tau < t of a[tau, i] - a[t, i])."""
-    return [
-        float(np.mean([max(a[tau][i] for tau in range(i, t)) - a[t][i] for i in range(t)])) for t in range(1, len(a))
-    ]
-
-
 @dataclass(frozen=True)
 class Figure:
     """A figure of a run, of which tables and documents speak."""

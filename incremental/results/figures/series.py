@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ....errors import InputError
 from ....plugins import in_one_line
-from ..collect import FinishedRun, Row, Spread, row_names, spread
+from ..collect import FinishedRun, Row, Spread, spread
 from ..metrics import confusion_matrix, forgetting_by_task
+from ..naming import row_names
 from ..own import saved_predictions
 
 Numbers = NDArray[np.float64]
