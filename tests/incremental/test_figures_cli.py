@@ -40,7 +40,7 @@ def test_a_figure_is_drawn_and_named(tmp_path: Path):
         (("--kind", "curvse", "--out", "a.pdf"), "unknown kind of figure 'curvse': did you mean 'curves'?"),
         (("--kind", "curves", "--out", "a.jpg"), "a figure is written as .pdf, .svg or .png"),
         (("--kind", "curves", "--out", "gone/a.pdf"), "there is no folder"),
-        (("--kind", "curves", "--out", "a.pdf", "--width", "0"), "1.5 to 30 inches wide, not 0"),
+        (("--kind", "curves", "--out", "a.pdf", "--width", "0"), "2.4 to 30 inches wide, not 0"),
         (("--kind", "memory", "--out", "a.pdf"), "several values of memory_size; these have none"),
         (("--kind", "confusion", "--out", "a.pdf"), "does not tell the classes of its tasks"),
         (("--kind", "training", "--out", "a.pdf"), "history.csv cannot be read"),

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ....errors import shown
 from ..collect import Row
@@ -95,7 +96,10 @@ def grid(
     named = names is not None and (side - 0.9) / largest >= 0.095
     head = 0.0 if bare else head
     height = rows * (side + head + (0.15 if named else 0.0)) + (0.0 if bare else 0.55)
-    figure = Figure(figsize=(width, height), layout="constrained")
+    # Square cells and the scale move after the layout has been worked out, by less than this room around them.
+    pad, top = (0.03, 0.0) if bare else (0.1, 0.08)
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=pad, rect=(0.0, 0.0, 1.0, 1.0 - top / (height + top)))
+    figure = Figure(figsize=(width, height + top), layout=layout)
     for number, (matrix, title) in enumerate(zip(found, heads, strict=True)):
         axes = figure.add_subplot(rows, columns, number + 1)
         _cells(axes, matrix, (side - (0.95 if named else 0.4)) / len(matrix))

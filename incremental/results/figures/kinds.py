@@ -68,7 +68,7 @@ KINDS = {
 SUFFIXES = (".pdf", ".svg", ".png")
 DOTS = 300
 """Pixels an inch of a PNG."""
-NARROWEST, WIDEST = 1.5, 30.0
+NARROWEST, WIDEST = 2.4, 30.0
 
 
 def draw(kind: str, rows: Sequence[Row], width: float = COLUMN) -> Figure:

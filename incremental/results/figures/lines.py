@@ -10,15 +10,15 @@ from ..collect import Row
 from .series import Line, accuracy_lines, forgetting_lines
 from .style import add_legend, lines_figure, look
 
-HEIGHT = 0.62
-"""Of the axes, of the figure's width."""
+HEIGHT, LOWEST = 0.62, 2.0
+"""Of the axes with their labels, of the figure's width; and inches that they have at least."""
 BAND = 0.16
 """Strength of a band's colour."""
 
 
 def curves(rows: Sequence[Row], width: float) -> Figure:
     """Accuracy on all classes seen, after each task; a line a row."""
-    figure = by_task(accuracy_lines(rows), width, "Accuracy on all classes seen (%)")
+    figure = by_task(accuracy_lines(rows), width, "Accuracy on seen classes (%)")
     figure.axes[0].set_ylim(0, 104)
     return figure
 
@@ -32,7 +32,9 @@ def forgetting(rows: Sequence[Row], width: float) -> Figure:
 
 def by_task(lines: Sequence[Line], width: float, title: str, numbers: Sequence[int] | None = None) -> Figure:
     """`numbers` are the looks of the lines, if others than their order."""
-    figure, axes, labels, columns = lines_figure(width, [line.name for line in lines], plot_height=HEIGHT * width)
+    figure, axes, labels, columns = lines_figure(
+        width, [line.name for line in lines], plot_height=max(HEIGHT * width, LOWEST)
+    )
     handles = []
     for number, line in zip(numbers or range(len(lines)), lines, strict=True):
         means = np.array([value.mean for value in line.values])

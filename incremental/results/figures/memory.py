@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ..collect import Row
-from .lines import BAND, HEIGHT
+from .lines import BAND, HEIGHT, LOWEST
 from .series import memory_lines
 from .style import add_legend, lines_figure, look
 
@@ -19,7 +19,9 @@ WIDE = 8.0
 def memory(rows: Sequence[Row], width: float) -> Figure:
     """A line a method, with bands as elsewhere; methods without a memory are level lines, without markers."""
     lines = memory_lines(rows)
-    figure, axes, labels, columns = lines_figure(width, [line.name for line in lines], plot_height=HEIGHT * width)
+    figure, axes, labels, columns = lines_figure(
+        width, [line.name for line in lines], plot_height=max(HEIGHT * width, LOWEST)
+    )
     sizes = sorted({size for line in lines for size in line.places if not math.isnan(size)})
     handles = []
     for number, line in enumerate(lines):

@@ -12,6 +12,8 @@ from ..collect import Row
 from .series import Numbers, training
 from .style import COLOURS, RULE, add_legend, wrapped
 
+SIDE_BY_SIDE = 3.2
+"""Inches that the words of the legend take in one line."""
 POINTS = 400
 """Of a curve that are drawn, at most; of more epochs, means over neighbours."""
 LOSS, VALIDATION = COLOURS[0], COLOURS[1]
@@ -52,7 +54,8 @@ def training_curves(rows: Sequence[Row], width: float, *, bare: bool = False) ->
     if checked:
         loss = Line2D([], [], color=LOSS, linewidth=0.9)
         beside_it = Line2D([], [], color=VALIDATION, linewidth=0.9, linestyle="--")
-        add_legend(figure, [loss, beside_it], ["loss", "validation accuracy (%), right axis"], columns=2)
+        labels = ["loss", "validation accuracy (%), right"]
+        add_legend(figure, [loss, beside_it], labels, columns=2 if width >= SIDE_BY_SIDE else 1)
     return figure
 
 

@@ -14,6 +14,7 @@ from avcil.incremental.results.figures.kinds import KINDS, check_suffix, draw, r
 from avcil.incremental.results.figures.style import COLOURS, DASHES, MARKERS, look, wrapped
 from avcil.incremental.results.figures.training import POINTS, thinned
 from avcil.tests.incremental.results.finished import write
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
@@ -37,6 +38,21 @@ def finished_rows(folder: Path) -> list[Row]:
 
 def words_of(figure: Any) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", [2.4, 3.3, 5.0, 6.8])
+def test_no_word_leaves_the_figure(tmp_path: Path, kind: str, width: float):
+    rows = finished_rows(tmp_path)
+    for path in tmp_path.glob("*/history.csv"):
+        path.write_text("task,epoch,loss,validation_accuracy\n1,1,2.0,50\n1,2,1.0,60\n2,1,1.5,30\n")
+    figure = draw(kind, rows, width)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.get_tightbbox(canvas.get_renderer())  # of all that is drawn, in inches
+    across, up = figure.get_size_inches()
+    assert box.x0 >= -0.01 and box.y0 >= -0.01
+    assert box.x1 <= across + 0.01 and box.y1 <= up + 0.01
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -64,7 +80,7 @@ def test_the_width_is_the_one_asked_for(tmp_path: Path):
     rows = finished_rows(tmp_path)
     assert draw("curves", rows).get_size_inches()[0] == pytest.approx(3.3)
     assert draw("matrix", rows, 7.0).get_size_inches()[0] == pytest.approx(7.0)
-    with pytest.raises(InputError, match=r"1\.5 to 30 inches wide, not 0\.1$"):
+    with pytest.raises(InputError, match=r"2\.4 to 30 inches wide, not 0\.1$"):
         draw("curves", rows, 0.1)
 
 
