@@ -96,6 +96,9 @@ class BaseMethod(nn.Module):
     modalities: ClassVar[tuple[Modality, ...]] = MODALITIES
     needs_tokens: ClassVar[bool] = True
     """Whether audio-visual batches come with every visual token, or with their mean alone."""
+    only_for_learning: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of names in the state that `scores` never reads, such as sums that weights are solved from: they are
+    resumed from, and left out of the weights that are kept after every task."""
     scores_are_logits: ClassVar[bool] = False
     """Whether the softmax of `scores` are probabilities of classes."""
     Settings: ClassVar[type[Settings]] = Settings

@@ -43,35 +43,36 @@ class DsAl(Acil):
     name = "ds-al"
     paper = "Zhuang et al., DS-AL, AAAI 2024"
     Settings = DsAlSettings
-    second: Tensor
-    residuals: Tensor
+    only_for_learning = ("sums.", "compensation_")
+    compensation_gram: Tensor
+    compensation_sums: Tensor
     second_weights: Tensor
 
     def __init__(self, settings: Any, widths: Widths, modality: Modality) -> None:
         super().__init__(settings, widths, modality)
         width = self.map.width
-        self.register_buffer("second", torch.zeros(Packed.size(width), dtype=torch.float64))
-        self.register_buffer("residuals", torch.zeros(width, 0, dtype=torch.float64))
+        self.register_buffer("compensation_gram", torch.zeros(Packed.size(width), dtype=torch.float64))
+        self.register_buffer("compensation_sums", torch.zeros(width, 0, dtype=torch.float64))
         self.register_buffer("second_weights", torch.zeros(width, 0, dtype=torch.float64))
 
     def grow(self, task: Task) -> None:
         """Columns of zeros for the new classes."""
         super().grow(task)
-        more = task.seen_classes - self.residuals.shape[1]
-        self.residuals = F.pad(self.residuals, (0, more))
+        more = task.seen_classes - self.compensation_sums.shape[1]
+        self.compensation_sums = F.pad(self.compensation_sums, (0, more))
         self.second_weights = F.pad(self.second_weights, (0, more))
 
     def fit(self, vectors: Tensor, labels: Tensor, context: Context) -> Mapping[str, float]:
         """The main weights; then the second stream's, from the residuals that these leave of the task's new classes."""
         super().fit(vectors, labels, context)
-        gram = Packed(self.second, self.map.width)
+        gram = Packed(self.compensation_gram, self.map.width)
         for part, of_part in zip(vectors.split(ROWS), labels.split(ROWS), strict=True):
             residual = self.targets(of_part) - super().answer(part)
             residual[:, : self.task.old_classes] = 0  # the paper's label cleansing
             features = self.compensating(part)
             gram.add_products(features)
-            self.residuals.addmm_(features.T, residual)
-        self.second_weights = ridge_weights(gram, self.residuals, self.settings.compensation_gamma)
+            self.compensation_sums.addmm_(features.T, residual)
+        self.second_weights = ridge_weights(gram, self.compensation_sums, self.settings.compensation_gamma)
         return {}
 
     def compensating(self, vectors: Tensor) -> Tensor:

@@ -46,6 +46,8 @@ class RunDirectory:
         self.path = path
         self.config = dict(config)
         self._weights: dict[str, str] = {}
+        self.left_out: tuple[str, ...] = ()
+        """Beginnings of names in a method's state that are not kept among its weights."""
         if (path / CONFIG).is_file():
             there = config_of(path)
             here = {"run": self.config, "provenance": there["provenance"]}
@@ -120,7 +122,8 @@ class RunDirectory:
     def _write_weights(self, progress: Progress) -> None:
         assert progress.finished is not None
         name = weights_of(progress.task - 1)
-        content = save({name: tensor.cpu().contiguous() for name, tensor in progress.finished.items()})
+        kept = {name: tensor for name, tensor in progress.finished.items() if not name.startswith(self.left_out)}
+        content = save({name: tensor.cpu().contiguous() for name, tensor in kept.items()})
         with written_aside(self._folder("weights") / Path(name).name, "wb") as stream:
             stream.write(content)
         self._weights[name] = hashlib.sha256(content).hexdigest()

@@ -70,6 +70,7 @@ def run_once(
         if directory.finished:
             return directory.metrics()
         directory.begin(made_from)
+        directory.left_out = kind.only_for_learning
         progress = directory.progress(len(data.table.tasks))
         widths = Widths(audio=data.cache.audio_shape[-1], visual=data.cache.visual_shape[-1])
         run = StartedRun(config, settings, kind.way, out, data.table)

@@ -1,7 +1,8 @@
 """A finished run as a recogniser: the scores of its method, as it was after any task, for features of any clips.
 
-A run's folder keeps the weights after each task. What a readout needs besides the network (iCaRL's class means, the
-sums behind ridge regression) belongs to the method's state and so to these files.
+A run's folder keeps the weights after each task. What a readout needs besides the network, such as iCaRL's class means,
+belongs to the method's state and so to these files; what only learning needs, such as a closed-form head's sums, does
+not.
 
 Shapes: n clips, C classes seen, L time slices, S tokens, D channels.
 """
@@ -126,6 +127,9 @@ class TrainedRun:
         table = ClipTable((), torch.zeros(0, dtype=torch.int64), (), self.tasks)
         for number in range(1, self.task + 1):
             method.grow(table.task(number))
+        for name, tensor in method.state_dict().items():
+            if name.startswith(self.kind.only_for_learning):
+                state.setdefault(name, tensor)
         try:
             method.load_state_dict(state)
         except RuntimeError as error:

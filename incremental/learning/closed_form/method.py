@@ -104,6 +104,8 @@ class ClosedForm(StatisticsMethod):
 class LinearHead(ClosedForm):
     """A head that is linear in features h = f(z), with weights (M, C)."""
 
+    only_for_learning: ClassVar[tuple[str, ...]] = ("sums.",)
+
     weights: Tensor
     map: Any
     """f, a module of `maps`."""

@@ -101,6 +101,14 @@ def test_a_constant_channel_counts_for_nothing(tmp_path: Path, monkeypatch: pyte
     assert weights[3].tolist() == [0.0] * 4
 
 
+def test_sums_are_resumed_from_and_no_part_of_the_weights(made: Made, tmp_path: Path):
+    saved: list[set[str]] = []
+    synthetic.run(made, "ridge", tmp_path / "out", lambda progress: saved.append(set(progress.finished or {})))
+    kept = set(load_file(tmp_path / "out" / "weights" / "task-03.safetensors"))
+    assert saved[-1] - kept == {"sums.counts", "sums.totals", "sums.moments"}
+    assert kept == {"weights", "inputs.centre", "inputs.deviation"}
+
+
 def test_what_was_chosen_is_in_the_history(made: Made, tmp_path: Path):
     synthetic.run(made, "ridge", tmp_path / "out")
     lines = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))
