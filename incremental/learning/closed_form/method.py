@@ -20,7 +20,7 @@ from ..method import Context, Settings
 from ..statistics import StatisticsMethod
 from .inputs import Features, Inputs, channels_of, vectors_of
 from .maps import Same
-from .penalties import ABSOLUTE, RELATIVE, ROWS, best, held_out_errors, leave_one_out_errors, ridge_weights
+from .penalties import ABSOLUTE, RELATIVE, ROWS, best, held_out_errors, leave_one_out_errors, ridge_weights, solvable
 from .sums import ClassSums
 
 PenaltyChoice = Literal["leave-one-out", "held-out"]
@@ -171,8 +171,9 @@ class RidgeHead(LinearHead):
         if self.settings.penalty_choice == "held-out":
             order = torch.randperm(len(vectors), generator=context.generator("held-out")).to(vectors.device)
             targets = self.targets(labels)[order]
-            errors = held_out_errors(self.map, self.map.width, vectors[order], targets, ABSOLUTE)
-            penalty, error = best(ABSOLUTE, errors)
+            candidates = solvable(self.sums.matrix, ABSOLUTE)
+            errors = held_out_errors(self.map, self.map.width, vectors[order], targets, candidates)
+            penalty, error = best(candidates, errors)
             return {"absolute_penalty": penalty, "held_out_error": error}
 
         def parts() -> Iterator[tuple[Tensor, Tensor]]:

@@ -5,6 +5,7 @@ Shapes: n clips of the task, M features, C classes.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from ....errors import InputError
@@ -16,6 +17,8 @@ ABSOLUTE = tuple(10.0**power for power in range(-8, 9))
 """Candidates of the held-out rule, as RanPAC's code has them."""
 SHARE = 0.8
 """Part of the task's clips that the held-out rule fits."""
+SOLVABLE = 10 * torch.finfo(torch.float64).eps
+"""A penalty below this share of the Gram matrix's trace is lost in rounding where clips are fewer than features."""
 ROWS, COLUMNS = 512, 2048
 """Clips, or features of all clips, that are mapped at once."""
 
@@ -63,6 +66,11 @@ def leave_one_out_errors(
             count, least = count + targets.numel(), min(least, float(kept.min()))
         errors.append(total / count if least > 1e-9 else float("inf"))
     return errors
+
+
+def solvable(gram: Packed, penalties: Sequence[float]) -> list[float]:
+    """Those of the penalties with which G (M, M) can be solved whatever its rank; the largest where none can."""
+    return [penalty for penalty in penalties if penalty >= SOLVABLE * gram.trace()] or [max(penalties)]
 
 
 def held_out_errors(map_: Map, width: int, vectors: Tensor, targets: Tensor, penalties: Sequence[float]) -> list[float]:

@@ -11,6 +11,7 @@ from avcil.incremental.learning.closed_form.penalties import (
     held_out_errors,
     leave_one_out_errors,
     ridge_weights,
+    solvable,
 )
 
 
@@ -76,6 +77,18 @@ def test_what_cannot_be_chosen_is_told():
     with pytest.raises(InputError, match="none can be solved"):
         best((1.0, 2.0), (float("inf"), float("inf")))
     assert best((1.0, 2.0, 3.0), (0.5, 0.2, 0.2)) == (2.0, 0.2)
+
+
+def test_penalties_that_are_lost_in_rounding_are_no_candidates():
+    """A held-out fit on fewer clips than features can be solved with them, but the whole matrix cannot."""
+    rows = 1e3 * torch.randn(30, 200, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gram, moments = Packed.of(rows.T @ rows), rows.T @ torch.ones(30, 1, dtype=torch.float64)
+    candidates = solvable(gram, penalties.ABSOLUTE)
+    assert candidates == [10.0**power for power in range(-4, 9)]  # the trace is some 6e9
+    assert bool(torch.isfinite(ridge_weights(gram, moments, candidates[0])).all())
+    with pytest.raises(InputError, match="cannot be solved with penalty 1e-08"):
+        ridge_weights(gram, moments, 1e-8)
+    assert solvable(gram, (1e-9, 1e-8)) == [1e-8]
 
 
 def test_a_penalty_that_cannot_be_solved_gives_infinity():
