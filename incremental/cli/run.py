@@ -13,10 +13,12 @@ from ...options import FILE, FOLDER, options_of
 from ...plugins import read_plugin
 from ...wording import RANDOM_WEIGHTS
 from ..config import RunConfig
+from ..runs.trackers import check_names, trackers
 from .tables import show_table
 
 if TYPE_CHECKING:
     from ..runs.call import ConfiguredRun
+    from ..runs.listeners import Listener
 
 RUN_OPTIONS = (
     *("method", "dataset", "manifest", "classes", "cache", "modality", "classes_per_task", "class_order_seed", "tasks"),
@@ -32,6 +34,12 @@ RUN_OPTIONS = (
 @click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any other setting; repeatable.")
 @click.option("--config", "config_file", type=FILE, help="Repeat the run of this config.json; other options win.")
 @click.option("--plugin", "plugins", type=FILE, multiple=True, help="Python file with methods of your own.")
+@click.option(
+    "--log",
+    multiple=True,
+    metavar="TRACKER",
+    help="Hand the course of the run on: jsonl (log.jsonl in its folder), tensorboard, wandb, mlflow; repeatable.",
+)
 @click.option("--print-config", is_flag=True, help="Print the configuration as JSON and run nothing.")
 def run(
     out: Path | None,
@@ -39,10 +47,12 @@ def run(
     assignments: tuple[str, ...],
     config_file: Path | None,
     plugins: tuple[Path, ...],
+    log: tuple[str, ...],
     print_config: bool,
     **options: Any,
 ) -> None:
     """Learn the tasks one after another and write the results to OUT."""
+    check_names(log)
     _refuse_early(out, seeds, plugins, options, repeated=config_file is not None or bool(assignments))
     if sys.stderr.isatty() and not print_config:  # a log needs no word that nothing has happened yet
         say("starting: PyTorch, the clips and their features are read", err=True)
@@ -58,6 +68,7 @@ def run(
     given |= assigned
     if print_config:
         given.setdefault("cache", "")
+    listeners = [] if print_config else trackers(log)
     configured = configure(given.pop("method", None), config_file=config_file, plugins=plugins, **given)
     if print_config:
         click.echo(json.dumps(configured.plain(), indent=2))
@@ -66,7 +77,7 @@ def run(
         raise InputError("say where the results go: --out DIR")
     for finished in configured.check_place(out, seeds):
         say(f"{finished}: this run is finished, and left as it is")
-    _run(configured, out, seeds)
+    _run(configured, out, seeds, listeners)
 
 
 def _refuse_early(
@@ -112,8 +123,8 @@ def _refuse_taken(out: Path, options: Mapping[str, Any]) -> None:
         check_idle(out)
 
 
-def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
-    """Run one or several seeds with progress on the screen, then show the table."""
+def _run(configured: "ConfiguredRun", out: Path, seeds: int | None, listeners: "Sequence[Listener]") -> None:
+    """Run one or several seeds with progress on the screen and told to `listeners`, then show the table."""
     from ..learning.state import Stopped
     from ..runs.call import run as run_configured
     from ..runs.screen import Screen
@@ -137,7 +148,7 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None) -> None:
     stop = StopRequest()
     try:
         with stop, Screen(several=seeds is not None) as screen:
-            run_configured(configured, out, seeds=seeds, listeners=[screen], data=data, stop_asked=stop)
+            run_configured(configured, out, seeds=seeds, listeners=[screen, *listeners], data=data, stop_asked=stop)
     except Stopped:
         say(f"stopped, and saved in {out}: the same command resumes from there", err=True)
         sys.exit(128 + (stop.signal or 0))

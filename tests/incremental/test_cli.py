@@ -372,6 +372,7 @@ def test_methods():
         (("run", "--method", "lwf", "--dataset", "ave", "--cache", "gone"), "gone is not a feature cache"),
         (("run", "--config", "gone.json"), "gone.json cannot be read as JSON"),
         (("run", "--method", "own", "--plugin", "gone.py", "--dataset", "ave"), "gone.py: no such file"),
+        (("run", "--log", "tensorbord"), "unknown tracker 'tensorbord': did you mean 'tensorboard'?"),
         (("rum",), "unknown command 'rum': did you mean 'run'?"),
         (("show", "gone"), "gone: no finished run there"),
         (("show",), "Missing argument 'RUN'"),
