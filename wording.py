@@ -18,7 +18,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
-def counted(count: int, one: str, several: str | None = None) -> str:
+def number_of(count: int, one: str, several: str | None = None) -> str:
     """A number of things: "1 clip", "3 clips", "2 classes" where the plural is given."""
     return f"{count} {one if count == 1 else several or one + 's'}"
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import LEFTOVER, leftovers
+from ..wording import number_of
 from .description import DESCRIPTION, SHARDS, Description, StrangeDescription, mending, read_description
 from .layout import ShardRecord, read_record
 from .marks import checksums_of, record_in
@@ -215,7 +216,7 @@ class _Glance:
         for name in gone:
             lost = [clip for clip in self.expected[name].ids if clip not in held]
             if lost:
-                words = f"shard {name} is missing, and with it {len(lost)} clips, the first '{lost[0]}'"
+                words = f"shard {name} is missing, and with it {number_of(len(lost), 'clip')}, the first '{lost[0]}'"
                 self._note(name, words, None)
             else:
                 del self.damaged[name]

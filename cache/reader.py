@@ -15,6 +15,7 @@ import torch
 
 from ..errors import InputError
 from ..threads import usable_cores
+from ..wording import number_of
 from .checks import FirstReading
 from .contents import Contents, scan
 from .description import mending
@@ -90,7 +91,7 @@ class FeatureCache:
     def __repr__(self) -> str:
         random = ", RANDOM weights" if self.random_weights else ""
         return (
-            f"<{self.directory}: {len(self)} clips, visual {self.visual_shape}, audio {self.audio_shape}, "
+            f"<{self.directory}: {number_of(len(self), 'clip')}, visual {self.visual_shape}, audio {self.audio_shape}, "
             f"{self.storage}{random}>"
         )
 

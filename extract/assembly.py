@@ -13,7 +13,7 @@ from ..devices import PRECISIONS, Precision, choose_device, fastest_precision
 from ..errors import InputError
 from ..manifests import Choice, Located, Manifest
 from ..threads import usable_cores
-from ..wording import RANDOM_WEIGHTS
+from ..wording import RANDOM_WEIGHTS, number_of
 from .choices import settled
 from .clips import from_folder, in_words, list_of, locate
 from .config import ExtractionConfig
@@ -106,7 +106,7 @@ def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
     several = {clip: choice for clip, choice in located.several.items() if clip in found}
     disputed = sum(choice.disputed for choice in several.values())
     if disputed:
-        say(f"{disputed} clips with different files of one name: looking which of these can be decoded")
+        say(f"{number_of(disputed, 'clip')} with different files of one name: looking which of these can be decoded")
     return Setup(
         config=config,
         manifest=benchmark.manifest,

@@ -10,7 +10,7 @@ from ..cache import FeatureCache, mending, read_quarantine, scan
 from ..cache import verify as verify_cache
 from ..errors import InputError, unknown
 from ..manifests import SPLITS
-from ..wording import RANDOM_WEIGHTS, size
+from ..wording import RANDOM_WEIGHTS, number_of, size
 from .clips import benchmark_of
 from .config import ClipList
 from .progress import checking
@@ -28,7 +28,7 @@ def status_lines(cache: Path, clips: ClipList | None) -> list[str]:
     facts = contents.description.fingerprint.facts
     held = frozenset(clip for record in contents.shards for clip in record.ids)
     taken = size(sum(record.bytes for record in contents.shards))
-    lines = [f"{cache}: {len(held)} clips in {len(contents.shards)} shards, {taken}"]
+    lines = [f"{cache}: {number_of(len(held), 'clip')} in {number_of(len(contents.shards), 'shard')}, {taken}"]
     if contents.shards:
         first = contents.shards[0]
         shapes = " and ".join(" x ".join(map(str, shape)) for shape in (first.visual_shape, first.audio_shape))
@@ -72,8 +72,9 @@ def verified(cache: Path, console: Console) -> tuple[bool, list[str]]:
         report = verify_cache(cache, on_shard=on_shard)
     lines = [*map(str, report.problems), *report.remarks]
     count = len(report.problems)
-    words = "as it was written" if report.ok else f"{count} problem{'s' if count > 1 else ''}; {report.mending}"
-    lines.append(f"{cache}: {report.clips} clips in {report.shards} shards, {size(report.bytes)}: {words}")
+    words = "as it was written" if report.ok else f"{number_of(count, 'problem')}; {report.mending}"
+    held = f"{number_of(report.clips, 'clip')} in {number_of(report.shards, 'shard')}"
+    lines.append(f"{cache}: {held}, {size(report.bytes)}: {words}")
     return report.ok, lines
 
 
@@ -93,7 +94,7 @@ def exported(cache: Path, out: Path, dtype: str | None, clips: ClipList | None) 
         if not ids:
             raise InputError(f"{cache} holds no clip of {table.name}")
     features.export(out, ids=ids, dtype=None if dtype is None else EXPORT_TYPES[dtype])
-    lines = [f"{out}: {len(ids)} clips in visual.npy, audio.npy and clips.csv"]
+    lines = [f"{out}: {number_of(len(ids), 'clip')} in visual.npy, audio.npy and clips.csv"]
     if features.random_weights:
         lines.append(RANDOM_WEIGHTS)
     return lines

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import rename_durably, sha256_of
 from ..manifests import Manifest, counted, read_manifest, write_manifest
+from ..wording import number_of
 
 LIST = "clips.csv"
 
@@ -62,7 +63,7 @@ def next_step(manifest: Manifest, cache: Path) -> list[str]:
     validated = {clip.label for clip in manifest.of_split("val")}
     choice = "" if validated.issuperset(manifest.class_order) else "--model-choice last "
     return [
-        f"list: {path} ({len(manifest.class_order)} classes, clips: {counted(manifest.clips)})",
+        f"list: {path} ({number_of(len(manifest.class_order), 'class', 'classes')}, clips: {counted(manifest.clips)})",
         f"next: avcil-incr run --method av-cil --manifest {table} --cache {folder} --classes-per-task {tasks} "
         f"{choice}--out runs/av-cil",
     ]

@@ -12,7 +12,7 @@ from rich.console import Console
 from ..cache import Fingerprint, bytes_per_clip, read_quarantine, scan
 from ..errors import InputError
 from ..threads import usable_cores
-from ..wording import duration, size
+from ..wording import duration, number_of, size
 from .assembly import assemble
 from .config import ExtractionConfig
 from .decoding.workers import DecodingPool, Job
@@ -90,18 +90,20 @@ def plan(config: ExtractionConfig, console: Console) -> list[str]:
     shapes = encoders.visual.feature_shape, encoders.audio.feature_shape
     clip_bytes = bytes_per_clip(config.store, *shapes)
     lines.append(
-        f"to do: {clips_of(plans)} clips in {len(plans)} shards, {size(clip_bytes * len(jobs))} as {config.store} "
+        f"to do: {number_of(clips_of(plans), 'clip')} in {number_of(len(plans), 'shard')}, "
+        f"{size(clip_bytes * len(jobs))} as {config.store} "
         f"({size(clip_bytes)} a clip: {' x '.join(map(str, shapes[0]))} and {shapes[1][0]})"
     )
     if config.cache is not None:
         place = next(path for path in (config.cache.resolve(), *config.cache.resolve().parents) if path.exists())
         lines.append(f"free at {config.cache}: {size(shutil.disk_usage(place).free)}")
     chosen = [jobs[i * len(jobs) // min(SAMPLE, len(jobs))] for i in range(min(SAMPLE, len(jobs)))]
-    with console.status(f"measuring {len(chosen)} clips"):
+    with console.status(f"measuring {number_of(len(chosen), 'clip')}"):
         measured = measure(encoders, setup.preparation, pace, chosen)
     rate = measured.clips_per_second(pace, beside_encoders=encoders.device.type == "cpu", processors=usable_cores())
     lines.append(
-        f"measured on {len(chosen)} clips: {measured.decoding:.3g} s a clip to decode ({pace.workers} at once), "
+        f"measured on {number_of(len(chosen), 'clip')}: "
+        f"{measured.decoding:.3g} s a clip to decode ({pace.workers} at once), "
         f"{measured.encoding:.3g} s to encode (batches of {pace.batch_size})"
     )
     if measured.refused:

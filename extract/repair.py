@@ -11,6 +11,7 @@ from rich.text import Text
 from ..cache import CacheWriter, Fingerprint, origin_of, recorded, scan
 from ..errors import InputError, shown
 from ..options import checked
+from ..wording import number_of
 from .assembly import Setup, assemble
 from .clips import benchmark_of
 from .config import ExtractionConfig, ImportConfig
@@ -55,7 +56,7 @@ def repair(cache: Path, given: Mapping[str, Any], console: Console, *, give_up_l
         lost = tuple(clip for shard in writer.lost for clip in shard.ids)
         if lost:
             _refuse_what_cannot_be_made(cache, fingerprint, lost)
-            words = f"{len(lost)} clips of {cache} have to be made again, and it does not note what of"
+            words = f"{cache} has lost {number_of(len(lost), 'clip')} and does not note how it was made"
             setup = setup or _setup(cache, given, writer.lost[0].record.notes or notes, words, console)
             _refuse_another(setup, fingerprint)
             found = setup.located.found
@@ -72,7 +73,7 @@ def _as_before(fingerprint: Fingerprint, cache: Path) -> Fingerprint:
 
 
 def _refuse_what_cannot_be_made(cache: Path, fingerprint: Fingerprint, lost: Sequence[str]) -> None:
-    words = f"{len(lost)} clips of {cache} are lost, the first '{lost[0]}'"
+    words = f"lost: {number_of(len(lost), 'clip')} of {cache}, the first '{lost[0]}'"
     if "origin" in fingerprint.facts:
         command = "import" if fingerprint.facts["origin"] == "imported" else "import-released"
         raise InputError(f"{words}: the `avcil-extract {command}` that made it makes them again")
@@ -127,7 +128,7 @@ def _given_up(writer: CacheWriter) -> list[str]:
         for clip in shard.ids:
             writer.quarantine(clip, LOST, f"it was in shard {shard.name}")
     count = sum(len(shard.ids) for shard in writer.lost)
-    return [f"quarantined: {count} clips that are lost (`avcil-extract run --retry-quarantined` makes them again)"]
+    return [f"quarantined: {number_of(count, 'lost clip')} (to be made again: `avcil-extract run --retry-quarantined`)"]
 
 
 def _import_again(cache: Path, choices: Mapping[str, Any], console: Console) -> list[str]:

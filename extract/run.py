@@ -15,7 +15,7 @@ from ..cache import CacheWriter, Fingerprint
 from ..errors import InputError, shown
 from ..manifests import Located, Manifest
 from ..versions import versions
-from ..wording import RANDOM_WEIGHTS, duration
+from ..wording import RANDOM_WEIGHTS, duration, number_of
 from .assembly import LIBRARIES, Setup, assemble
 from .choices import CHOICES, ChoicesFile
 from .clips import from_folder, in_words
@@ -150,7 +150,8 @@ def carry_out(setup: Setup, plans: Sequence[ShardPlan], writer: CacheWriter, con
     to_do, pace = clips_of(plans), setup.pace
     if not to_do:
         return Tally()
-    work = f"{to_do} clips to do, {len(plans)} shards; {pace.workers} decoding, batches of {pace.batch_size}"
+    work = f"{number_of(to_do, 'clip')} to do, {number_of(len(plans), 'shard')}; "
+    work += f"{pace.workers} decoding, batches of {pace.batch_size}"
     console.print(Text(work))
     with ExtractionProgress(to_do, console) as progress:
         return extract(
@@ -176,8 +177,8 @@ def repaired(made_again: Mapping[str, bool], lost: Sequence[str], cache: Path) -
     if lost:
         command = f"avcil-extract repair --cache {shlex.quote(str(cache))}"
         lines.append(
-            f"lost, and without a file here: {len(lost)} clips, the first '{lost[0]}': give the folder that has them "
-            f"(`{command} --videos DIR`), or do without them (`{command} --give-up-lost`)"
+            f"lost, and without a file here: {number_of(len(lost), 'clip')}, the first '{lost[0]}': "
+            f"give the folder that has them (`{command} --videos DIR`), or do without them (`{command} --give-up-lost`)"
         )
     return lines
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from ..cache import FeatureCache
 from ..errors import InputError
 from ..manifests import SPLITS, Split, published, read_manifest
+from ..wording import number_of
 
 Sample = tuple[Tensor, Tensor, int]
 """Visual features (L, S, D), audio features (D,), and the number of the class."""
@@ -53,7 +54,8 @@ class ClipDataset(Dataset[Sample]):
 
     def __repr__(self) -> str:
         lacking = f", {len(self.missing)} more are not in the cache" if self.missing else ""
-        return f"<{len(self)} clips of {len(self.classes)} classes from {self.cache.directory}{lacking}>"
+        held = f"{number_of(len(self), 'clip')} of {number_of(len(self.classes), 'class', 'classes')}"
+        return f"<{held} from {self.cache.directory}{lacking}>"
 
 
 class Cache(FeatureCache):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..incremental.results.collect import FinishedRun, frame, load_runs, rows_of
+from ..wording import number_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +35,7 @@ class Results:
 
     def __repr__(self) -> str:
         rows = [
-            f"{row.name}: {len(row.runs)} run{'s' if len(row.runs) > 1 else ''}, "
-            f"Mean Accuracy {row.figure('mean_accuracy') or '-'}"
+            f"{row.name}: {number_of(len(row.runs), 'run')}, Mean Accuracy {row.figure('mean_accuracy') or '-'}"
             for row in rows_of(self.runs)
         ]
         return f"<{'; '.join(rows)}>"

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from ..errors import OneLineGroup, say
+from ..wording import number_of
 from .benchmark import published, published_names
 from .builders import Built, build_ave, build_kinetics, build_vggsound
 from .clips import Manifest, counted, counted_by_class, gaps
@@ -27,7 +28,8 @@ def list_published() -> None:
     for name in published_names():
         benchmark = published(name)
         manifest = benchmark.manifest
-        say(f"{name}: {benchmark.title}, {len(manifest.class_order)} classes, clips: {counted(manifest.clips)}")
+        classes = number_of(len(manifest.class_order), "class", "classes")
+        say(f"{name}: {benchmark.title}, {classes}, clips: {counted(manifest.clips)}")
 
 
 @main.command()
@@ -36,7 +38,9 @@ def list_published() -> None:
 def check(clips: Path, classes: Path | None) -> None:
     """Check a manifest of your own: CLIPS is a CSV file with the columns video_id,label,split[,path]."""
     manifest = read_manifest(clips, classes)
-    say(f"{manifest.name}: {len(manifest.class_order)} classes, clips: {counted(manifest.clips)}")
+    say(
+        f"{manifest.name}: {number_of(len(manifest.class_order), 'class', 'classes')}, clips: {counted(manifest.clips)}"
+    )
     for line in (*manifest.notes, *gaps(manifest)):
         say(f"note: {line}")
 
@@ -111,7 +115,9 @@ def _write(built: Built, out: Path, classes_out: Path | None) -> None:
 def _written(manifest: Manifest, out: Path, remarks: tuple[str, ...]) -> None:
     for line in (*remarks, *gaps(manifest)):
         say(f"note: {line}")
-    say(f"{out}: {len(manifest.clips)} clips of {len(manifest.class_order)} classes")
+    say(
+        f"{out}: {number_of(len(manifest.clips), 'clip')} of {number_of(len(manifest.class_order), 'class', 'classes')}"
+    )
 
 
 if __name__ == "__main__":

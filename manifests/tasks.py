@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError, unknown
+from ..wording import number_of
 from .tables import read_table, refuse_hidden
 
 Tasks = tuple[tuple[str, ...], ...]
@@ -73,5 +74,7 @@ def read_tasks(path: Path, class_order: Sequence[str] | None = None) -> Tasks:
         previous = task
     left_out = [label for label in class_order or () if label not in where]
     if left_out:
-        raise InputError(f"{path}: {len(left_out)} classes are in no task, the first '{left_out[0]}'")
+        raise InputError(
+            f"{path}: {number_of(len(left_out), 'class', 'classes')} in no task, the first '{left_out[0]}'"
+        )
     return tuple(tuple(labels) for labels in tasks.values())

@@ -17,6 +17,7 @@ from ..errors import InputError, shown
 from ..incremental.data.residence import FeatureSource
 from ..incremental.runs.evaluation import check_fingerprint
 from ..incremental.runs.trained import TrainedRun, load_trained
+from ..wording import number_of
 from .attention import AttentionMaps, attention_maps, refuse_without_attention
 from .encoding import Encoded, Encoding, check_file, encoding_of
 
@@ -90,7 +91,7 @@ class Recogniser:
         random = ", learnt from features of RANDOM weights" if run.random_weights else ""
         return (
             f"<{run.kind.name} ({run.config.modality}) after task {run.task} of {len(run.tasks)}, "
-            f"{len(run.classes)} classes, from {run.finished.path}{random}>"
+            f"{number_of(len(run.classes), 'class', 'classes')}, from {run.finished.path}{random}>"
         )
 
     @property

@@ -1,7 +1,7 @@
 """Durations and sizes as people say them."""
 
 import pytest
-from avcil.wording import counted, duration, size
+from avcil.wording import duration, number_of, size
 
 
 @pytest.mark.parametrize(
@@ -21,5 +21,5 @@ def test_sizes(count, words):
 
 
 def test_counts():
-    assert [counted(number, "clip") for number in (0, 1, 2)] == ["0 clips", "1 clip", "2 clips"]
-    assert [counted(number, "class", "classes") for number in (1, 12)] == ["1 class", "12 classes"]
+    assert [number_of(number, "clip") for number in (0, 1, 2)] == ["0 clips", "1 clip", "2 clips"]
+    assert [number_of(number, "class", "classes") for number in (1, 12)] == ["1 class", "12 classes"]

@@ -21,6 +21,7 @@ from ...errors import InputError, shown
 from ...files import read_json
 from ...manifests import Located
 from ...versions import versions
+from ...wording import number_of
 from ..clips import benchmark_of
 from ..config import FeaturesConfig
 from ..decoding.faults import NOT_FINITE
@@ -124,10 +125,12 @@ def import_features(config: FeaturesConfig, console: Console) -> Iterator[str]:
     )
     strange = sorted({clip for modality in modalities.values() for clip in modality.source.ids} - wanted)
     if strange and not config.partial:
-        words = f"features of {len(strange)} clips that {manifest.name} does not name, the first '{strange[0]}'"
+        count = number_of(len(strange), "clip")
+        words = f"features of {count} that {manifest.name} does not name, the first '{strange[0]}'"
         raise InputError(f"{words}: {FITTING}")
     if located.missing and not config.partial:
-        words = f"{len(located.missing)} clips of {manifest.name} have no features, the first '{located.missing[0].id}'"
+        count = number_of(len(located.missing), "clip")
+        words = f"no features of {count} of {manifest.name}, the first '{located.missing[0].id}'"
         raise InputError(f"{words}: {FITTING}")
     store = config.store or (DEFAULT if made_by is None else str(made_by.facts.get("storage", DEFAULT)))
     unusable = _unusable(modalities, list(located.found), store)

@@ -8,7 +8,7 @@ from ...errors import say
 from ...files import write_json, written_aside
 from ...manifests import SPLITS, Split, by_class
 from ...options import FILE, FOLDER
-from ...wording import RANDOM_WEIGHTS
+from ...wording import RANDOM_WEIGHTS, number_of
 from .console import check_folder_of, console
 
 
@@ -45,13 +45,13 @@ def evaluate(
     found = ask(load_trained(run_directory, device=device, plugins=plugins), manifest, cache, split)
     document = found.document()
     figures = {FIGURES[name].title: value for name, value in document.items() if name in FIGURES}
-    console().print(
-        figures_table(f"{found.run.kind.name} on {len(found.clips)} {split} clips of {manifest}, %", figures)
-    )
+    tested = f"{found.run.kind.name} on {number_of(len(found.clips), f'{split} clip')} of {manifest}, %"
+    table = figures_table(tested, figures)
+    console().print(table)
     if found.missing:
-        say(f"not in the cache and left out: {len(found.missing)} clips: {by_class(found.missing)}")
+        say(f"not in the cache and left out: {number_of(len(found.missing), 'clip')}: {by_class(found.missing)}")
     if found.trained_on:
-        say(f"{found.trained_on} of these clips are training clips of the run: this is no test of it")
+        say(f"training clips of the run among these: {found.trained_on}; this is no test of it")
     elif found.trained_on is None:
         say("the run's own list cannot be read any more: whether it learnt from some of these clips is not known")
     if found.lacking():

@@ -11,7 +11,7 @@ import click
 from ...errors import InputError, say
 from ...options import FILE, FOLDER, options_of
 from ...plugins import read_plugin
-from ...wording import RANDOM_WEIGHTS
+from ...wording import RANDOM_WEIGHTS, number_of
 from ..config import RunConfig
 from ..runs.trackers import check_names, trackers
 from .tables import show_table
@@ -133,8 +133,9 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None, listeners: "
     data, kind, config = configured.load(), configured.kind, configured.config
     table = data.table
     say(
-        f"{kind.name}: {len(table.ids)} clips, {len(table.class_order)} classes in {len(table.tasks)} tasks; "
-        + (f"{config.epochs} epochs a task; " if kind.way == "gradient" else "one pass a task; ")
+        f"{kind.name}: {number_of(len(table.ids), 'clip')}, "
+        f"{number_of(len(table.class_order), 'class', 'classes')} in {number_of(len(table.tasks), 'task')}; "
+        + (f"{number_of(config.epochs, 'epoch')} a task; " if kind.way == "gradient" else "one pass a task; ")
         + f"{data.device}, {str(data.dtype).removeprefix('torch.')}"
     )
     for line in configured.notes(data):

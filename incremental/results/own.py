@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...plugins import in_one_line, line_of, read_plugin
+from ...wording import number_of
 from .collect import FinishedRun
 from .metrics import Predictions
 
@@ -76,6 +77,8 @@ def saved_predictions(run: FinishedRun) -> list[Predictions]:
         raise InputError(f"{path} is damaged: {in_one_line(error)}") from error
     count = len(run.metrics["accuracy_by_task"])
     if sorted(rows) != list(range(1, count + 1)):
-        raise InputError(f"{path} is damaged: it has the answers after {len(rows)} tasks, and the run had {count}")
+        raise InputError(
+            f"{path} is damaged: it has the answers after {number_of(len(rows), 'task')}, and the run had {count}"
+        )
     columns = (np.array(rows[task], dtype=np.int64).T for task in sorted(rows))
     return [Predictions(clips=clip, labels=label, predicted=predicted) for clip, label, predicted in columns]

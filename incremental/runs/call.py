@@ -16,6 +16,7 @@ from typing import Any
 from ...errors import InputError, say, unknown
 from ...files import sha256_of
 from ...plugins import line_of, plugin_error
+from ...wording import number_of
 from ..config import GradientSettings, RunConfig, names_of
 from ..learning.method import BaseMethod
 from ..learning.state import Stopped
@@ -85,7 +86,7 @@ class ConfiguredRun:
         lacking = [name for label, name in enumerate(table.class_order) if label not in validated]
         if not lacking:
             return []
-        count = f"{len(lacking)} class{'es' if len(lacking) > 1 else ''}"
+        count = number_of(len(lacking), "class", "classes")
         return [f"no validation clip of {count}, which have no part in the choice of the best epoch: {lacking[0]}"]
 
     def load(self) -> Data:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from ...errors import say, shown
-from ...wording import counted, duration
+from ...wording import duration, number_of
 from ..learning import state
 from .listeners import Listener, StartedRun
 from .outcome import outcome_of
@@ -76,7 +76,7 @@ class Screen(Listener):
         description = f"{self._name(run)}task {task}/{len(run.table.tasks)}"
         self.bar.reset(self.total, total=_total(run), completed=done, description=description)
         if progress.task > 1 or progress.epoch:
-            learnt = counted(done, "epoch") if run.epochs else counted(progress.task - 1, "task")
+            learnt = number_of(done, "epoch") if run.epochs else number_of(progress.task - 1, "task")
             self._say(run, f"resuming after {learnt} of an earlier session")
 
     def epoch_ended(self, run: StartedRun, progress: state.Progress) -> None:

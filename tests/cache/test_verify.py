@@ -198,7 +198,7 @@ def test_clips_of_a_lost_shard_that_are_elsewhere_or_in_quarantine_are_not_misse
     with CacheWriter(known.directory, fingerprint()) as cache:
         cache.quarantine(known.shards[0][1], "no audio", "")
         cache.write_shard("other", [known.shards[0][0]], visual[:1], audio[:1])
-        assert "1 clips, the first '-clip_002'" in str(verify(known.directory).problems[0])
+        assert "1 clip, the first '-clip_002'" in str(verify(known.directory).problems[0])
         cache.write_shard("another", [known.shards[0][2]], visual[:1], audio[:1])
     assert verify(known.directory).ok
 

@@ -226,7 +226,7 @@ def test_a_data_set_of_ones_own_is_taken_by_its_toml_file(place, tmp_path):
     words = ["--dataset", str(tmp_path / "mine.toml"), *words[words.index("--videos") :]]
     plan = invoke("plan", *words).stdout
     assert "mine: 2 of 3 clips found, 1 missing (y 1)" in plan
-    assert "to do: 2 clips in 1 shards" in plan
+    assert "to do: 2 clips in 1 shard" in plan
     assert "encoded: 2" in invoke("run", *words).stdout
     features = FeatureCache(cache)
     assert features.ids == ("walk-001", "run-001")

@@ -93,8 +93,8 @@ def test_a_cache_without_notes_has_to_be_told(place, copy):  # noqa: F811
     as_version_0_1(copy)
     flip(shards(copy)[0])
     result = invoke("repair", "--cache", str(copy), status=2)
-    assert "clips of" in result.stderr
-    assert "it does not note what of: give the options of the run that made it (--videos is missing" in result.stderr
+    assert "has lost 2 clips and does not note how it was made: " in result.stderr
+    assert "how it was made: give the options of the run that made it (--videos is missing" in result.stderr
     words = [word for word in choices(place) if word not in ("--shard-size", "3")]
     result = invoke("repair", "--cache", str(copy), *words)
     assert "1 of them bit for bit" in result.stdout
@@ -122,7 +122,7 @@ def test_what_version_0_1_lost_is_not_made_again_with_other_frames(place, old): 
     assert "2 clips of" in result.stderr
     assert "another version of avcil made them, which reads other frames: make a new cache, or do" in result.stderr
     assert "reading: 2 here, nothing there" in invoke("run", *choices(place, cache=old), status=2).stderr
-    assert "quarantined: 2 clips that are lost" in invoke("repair", "--cache", str(old), "--give-up-lost").stdout
+    assert "quarantined: 2 lost clips" in invoke("repair", "--cache", str(old), "--give-up-lost").stdout
     assert verify(old).ok
     assert FeatureCache(old).ids == ("c", "d")
 
@@ -150,16 +150,16 @@ def test_clips_without_a_file_stay_lost_until_they_are_given_up(place, copy, tmp
     videos.mkdir()
     shutil.copy(place / "videos" / f"{clips[1]}.mp4", videos)
     result = invoke("repair", "--cache", str(copy), "--videos", str(videos), status=1)
-    assert f"lost, and without a file here: 1 clips, the first '{clips[0]}'" in result.stdout
+    assert f"lost, and without a file here: 1 clip, the first '{clips[0]}'" in result.stdout
     assert "not whole yet" in result.stdout
-    words = f"shard {first['name']} is missing, and with it 1 clips, the first '{clips[0]}'"
+    words = f"shard {first['name']} is missing, and with it 1 clip, the first '{clips[0]}'"
     assert words in invoke("verify", "--cache", str(copy), status=1).stdout
-    with pytest.raises(InputError, match="is missing, and with it 1 clips"):
+    with pytest.raises(InputError, match="is missing, and with it 1 clip"):
         FeatureCache(copy)
     result = invoke("run", *choices(place, "--videos", str(videos), cache=copy))
-    assert f"lost, and without a file here: 1 clips, the first '{clips[0]}'" in result.stdout
+    assert f"lost, and without a file here: 1 clip, the first '{clips[0]}'" in result.stdout
     result = invoke("repair", "--cache", str(copy), "--give-up-lost")
-    assert "quarantined: 1 clips that are lost" in result.stdout
+    assert "quarantined: 1 lost clip" in result.stdout
     assert read_quarantine(copy)[clips[0]]["reason"] == "lost from the cache"
     assert verify(copy).ok
     assert clips[0] not in FeatureCache(copy).ids

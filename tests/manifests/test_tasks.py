@@ -58,7 +58,7 @@ def test_tasks_from_a_file(tmp_path):
         ("task,label\n1,a\n1,bb\n", "row 3: unknown label 'bb': did you mean 'b'?"),
         ("task,label\n1,a\x1b[m\n", "row 2: label 'a\\u001b[m' has the hidden character \\u001b in it"),
         ("task,label\n\u202e1,a\n", "row 2: task '\\u202e1' has the hidden character \\u202e in it"),
-        ("task,label\n1,a\n1,b\n", ": 1 classes are in no task, the first 'c'"),
+        ("task,label\n1,a\n1,b\n", ": 1 class in no task, the first 'c'"),
         ("label\na\n", "row 1: there is no column 'task'"),
     ],
 )

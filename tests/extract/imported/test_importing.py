@@ -175,8 +175,8 @@ REFUSED = {
         lambda v: v.update(c=torch.zeros(2, 3, 5)),
         "clip 'c' has shape (2, 3, 5), the ones before it (2, 3, 4)",
     ),
-    "not in the list": (lambda v: v.update(z=torch.zeros(2, 3, 4)), "1 clips that list does not name, the first 'z'"),
-    "without features": (lambda v: v.pop("b"), "1 clips of list have no features, the first 'b'"),
+    "not in the list": (lambda v: v.update(z=torch.zeros(2, 3, 4)), "1 clip that list does not name, the first 'z'"),
+    "without features": (lambda v: v.pop("b"), "no features of 1 clip of list, the first 'b'"),
     "whole numbers": (lambda v: v.update(a=torch.zeros(2, 3, 4).long()), "clip 'a' is torch.int64"),
     "nothing in it": (
         lambda v: v.update(a=torch.zeros(2, 0, 4)),

@@ -52,7 +52,7 @@ def test_clips_of_some_classes_only(made: Made, reference: Callable[[str], Path]
     words = ("evaluate", reference("ridge"), "--manifest", listed, "--cache", made.cache, "--device", "cpu")
     result = call(*words, "--json", out, "--csv", answers)
     assert result.exit_code == 0, result.output
-    assert "not in the cache and left out: 1 clips: class 02 1" in result.stdout
+    assert "not in the cache and left out: 1 clip: class 02 1" in result.stdout
     assert "no clip of the classes of task 1: only the accuracy after the last task can be told" in result.stdout
     assert f"{25 * right:.2f}" in result.stdout
     assert "RANDOM weights" in result.stdout
@@ -71,7 +71,7 @@ def test_clips_that_the_run_learnt_from_are_told(made: Made, reference: Callable
     )
     assert evaluate(load_trained(reference("ridge"), device="cpu"), made.manifest, made.cache).trained_on == 0
     words = ("evaluate", reference("ridge"), "--manifest", listed, "--cache", made.cache, "--device", "cpu")
-    assert "2 of these clips are training clips of the run: this is no test of it" in call(*words).stdout
+    assert "training clips of the run among these: 2; this is no test of it" in call(*words).stdout
     run = tmp_path / "moved"
     shutil.copytree(reference("ridge"), run)
     config = json.loads((run / "config.json").read_text())
