@@ -13,6 +13,9 @@ COMMANDS = {
     "table": Place("tables:table", "Compare runs: one line for runs that differ only in their seed."),
     "plot": Place("figures:plot", "Draw a figure of finished runs, for a paper: PDF, SVG or PNG."),
     "report": Place("figures:report", "Write a page of finished runs, in one file that opens without a network."),
+    "reproduce": Place(
+        "reproduce:reproduce", "Run what a table or figure of the paper needs, and compare; or check parity."
+    ),
     "evaluate": Place(
         "evaluate:evaluate", "Test a finished run on other clips of the same classes, after each of its tasks."
     ),

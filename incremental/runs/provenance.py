@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
+from ...cache import FeatureCache
 from ...devices import describe_device
 from ...files import sha256_of
 from ...versions import versions
 from ..config import RunConfig
+from ..data.tasks import ClipTable
 from ..learning.method import BaseMethod
 from ..methods import executed_plugins, installed_by
 from ..results.cause import NO_TOKENS
@@ -35,6 +37,18 @@ def code_of(kind: type[BaseMethod], plugins: Mapping[str, str]) -> dict[str, str
     return found or None
 
 
+def learnt_from(table: ClipTable, cache: FeatureCache) -> dict[str, Any]:
+    """The facts of a cause that are of clips, labels, tasks and features."""
+    lines = zip(table.ids, (table.class_order[label] for label in table.labels.tolist()), table.splits, strict=True)
+    return {
+        "cache_fingerprint": cache.fingerprint.digest,
+        "clips_sha256": hashlib.sha256("\n".join(table.ids).encode()).hexdigest(),
+        "features_sha256": cache.digest(table.ids),
+        "labels_sha256": hashlib.sha256("\n".join(map("\t".join, lines)).encode()).hexdigest(),
+        "tasks": [list(task) for task in table.tasks],
+    }
+
+
 def provenance(
     config: RunConfig, data: Data, kind: type[BaseMethod], plugins: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
@@ -43,22 +57,17 @@ def provenance(
     `plugins` are as `executed_plugins` gave them when `kind` was loaded; None: no plugin has been loaded since.
     """
     table = data.table
-    lines = zip(table.ids, (table.class_order[label] for label in table.labels.tolist()), table.splits, strict=True)
     files = {"manifest": config.manifest, "classes": config.classes, "tasks": config.tasks}
     return {
         **ways_of(kind),
-        "cache_fingerprint": data.cache.fingerprint.digest,
+        **learnt_from(table, data.cache),
         "cache_made_by": data.cache.fingerprint.facts,
         "cache_choices": data.cache.notes.get("choices"),
         "random_encoder_weights": data.cache.random_weights,
         "clips": len(table.ids),
-        "clips_sha256": hashlib.sha256("\n".join(table.ids).encode()).hexdigest(),
-        "features_sha256": data.cache.digest(table.ids),
-        "labels_sha256": hashlib.sha256("\n".join(map("\t".join, lines)).encode()).hexdigest(),
         "clips_missing_from_cache": len(data.lost),
         "sha256": {name: sha256_of(Path(path)) for name, path in files.items() if path},
         "plugins": code_of(kind, executed_plugins(config.plugins) if plugins is None else plugins),
-        "tasks": [list(task) for task in table.tasks],
         "device": describe_device(data.device),
         "computed_in": str(data.dtype).removeprefix("torch."),
         "residence": str(data.residence.plan) if data.residence.plan else NO_TOKENS,

@@ -1,0 +1,51 @@
+"""How long runs will take, told from finished runs of the same kind and from nothing else."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from ...errors import InputError
+from ..results.collect import FinishedRun, load_runs
+from ..results.files import METRICS
+from ..runs.problem import tasks_of
+from .plan import PlannedRun
+
+
+class Estimates:
+    """Seconds of runs by kind: method, modality and tasks, in proportion to the epochs."""
+
+    def __init__(self, runs: Iterable[FinishedRun] = ()) -> None:
+        self._seconds: dict[str, list[float]] = {}
+        for run in runs:
+            config, tasks = run.content["run"], run.content["provenance"].get("tasks", [])
+            key = _key(config["method"], config.get("modality", ""), tasks)
+            epochs = max(int(config.get("epochs") or 1), 1)
+            self._seconds.setdefault(key, []).append(run.metrics["seconds"] / epochs)
+
+    @classmethod
+    def below(cls, folder: Path) -> "Estimates":
+        """From the finished runs in a folder, which may not be there."""
+        if not any(folder.rglob(METRICS)):
+            return cls()
+        try:
+            return cls(load_runs(folder))
+        except InputError:  # none can be read, which is told where they are needed
+            return cls()
+
+    def add(self, run: PlannedRun, seconds: float) -> None:
+        """Take in a run that has just ended."""
+        self._seconds.setdefault(_key_of(run), []).append(seconds / run.configured.config.epochs)
+
+    def seconds(self, run: PlannedRun) -> float | None:
+        """Of a run; None where no run of its kind has been finished."""
+        known = self._seconds.get(_key_of(run))
+        return None if not known else sum(known) / len(known) * run.configured.config.epochs
+
+
+def _key_of(run: PlannedRun) -> str:
+    config = run.configured.config
+    return _key(config.method, config.modality, tasks_of(config, run.configured.problem.manifest))
+
+
+def _key(method: str, modality: str, tasks: object) -> str:
+    return json.dumps([method, modality, tasks])
