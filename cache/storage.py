@@ -195,3 +195,13 @@ def from_stored(bits: torch.Tensor, scale: torch.Tensor | None, out: torch.Tenso
         out.copy_(wide)
     else:
         out.copy_(bits)
+
+
+def as_read(features: torch.Tensor, kind: StorageType) -> torch.Tensor:
+    """Features (..., D) as they come out of a cache of that storage type. NotStorable where it cannot keep them."""
+    stored = to_stored(features, kind, "its features")
+    bits = torch.from_numpy(stored.values).view(kind.bits_dtype)
+    out = torch.empty(bits.shape, dtype=kind.dtype)
+    scale = None if stored.scale is None else torch.from_numpy(stored.scale)
+    from_stored(bits, scale, out, torch.empty(bits.shape))
+    return out

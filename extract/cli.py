@@ -10,7 +10,7 @@ import click
 
 from ..errors import OneLineGroup, say
 from ..options import FOLDER, checked, options_of
-from .config import ClipList, ExtractionConfig, FeaturesConfig, ImportConfig
+from .config import ClipList, DerivationConfig, ExtractionConfig, FeaturesConfig, ImportConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,6 +130,21 @@ def export(cache: Path, out: Path, dtype: str | None, **choices: Any) -> None:
     from .inspect import exported
 
     for line in exported(cache, out, dtype, _clips(choices)):
+        say(line)
+
+
+@main.command()
+@options_of(DerivationConfig)
+def derive(**choices: Any) -> None:
+    """Make a smaller cache by averaging neighbouring tokens, without videos and encoders.
+
+    Started again, it does what is missing and nothing else.
+    """
+    from .derive import derive as make_smaller
+
+    config = checked(DerivationConfig, choices)
+    signal.signal(signal.SIGTERM, _terminate)
+    for line in make_smaller(config, _console()):
         say(line)
 
 

@@ -121,3 +121,18 @@ class FeaturesConfig(ClipList):
     """Leave out clips that have no features or unusable ones, and features of clips that are not in the list."""
     shard_size: Positive = 256
     """Clips a shard."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DerivationConfig:
+    """All choices of `avcil-extract derive`."""
+
+    cache: Folder
+    """Folder of the feature cache to start from; it is only read."""
+    out: Folder
+    """Folder of the cache to make; an unfinished one is resumed."""
+    tokens: Annotated[str, Option(metavar="HxW|mean")]
+    """Tokens a time slice, as rows and columns that divide those of the source, such as 7x7 of 14x14; or their mean.
+    The source's own grid changes the storage only."""
+    store: Storage | None = None
+    """How features are stored; by default as the source does."""

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ..cache import FeatureCache, mending, read_quarantine, scan
 from ..cache import verify as verify_cache
+from ..cache.derived import derivation_of
 from ..errors import InputError, unknown
 from ..manifests import SPLITS
 from ..wording import RANDOM_WEIGHTS, number_of, size
@@ -33,6 +34,9 @@ def status_lines(cache: Path, clips: ClipList | None) -> list[str]:
         first = contents.shards[0]
         shapes = " and ".join(" x ".join(map(str, shape)) for shape in (first.visual_shape, first.audio_shape))
         lines.append(f"features: {shapes}, {first.storage}")
+    if (how := derivation_of(facts)) is not None:
+        where = contents.description.notes.get("derived_from", "another cache")
+        lines.append(f"derived: {how}; source: {where}")
     for modality in ("visual", "audio"):
         encoder = facts.get(f"{modality}_encoder", {})
         weights = encoder.get("weights_sha256", encoder.get("weights", "weights unknown"))

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..cache import CacheWriter, Fingerprint, origin_of, recorded, scan
+from ..cache.derived import DERIVED
 from ..errors import InputError, shown
 from ..options import checked
 from ..wording import number_of
@@ -16,6 +17,7 @@ from .assembly import Setup, assemble
 from .clips import benchmark_of
 from .config import ExtractionConfig, ImportConfig
 from .decoding.frames import READING
+from .derive import derive_again
 from .notes import noted, recalled
 from .released.importing import import_released
 from .run import carry_out, open_cache, repaired
@@ -39,6 +41,8 @@ def repair(cache: Path, given: Mapping[str, Any], console: Console, *, give_up_l
     """
     origin = origin_of(cache)
     notes = {} if origin is None else origin.notes
+    if origin is not None and DERIVED in origin.fingerprint.facts and not give_up_lost:
+        return derive_again(cache, origin, console)
     imported = recalled(notes, ImportConfig)
     if imported is not None and not give_up_lost:
         return True, _import_again(cache, {**imported, **_said(given, "features")}, console)

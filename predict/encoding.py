@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..cache import Fingerprint, NotStorable, origin_of
-from ..cache.storage import StorageType, from_stored, storage_type, to_stored
+from ..cache.derived import Derivation, derivation_of, source_of
+from ..cache.storage import StorageType, as_read, storage_type
 from ..errors import InputError, say
 from ..extract.assembly import fingerprint, load_encoders, pace_of
 from ..extract.config import ExtractionConfig
@@ -53,6 +53,9 @@ class Encoding:
     preparation: ClipPreparation
     pace: Pace
     storage: StorageType
+    """Of the cache that the encoders' features went to."""
+    derivation: Derivation | None = None
+    """What became of them there, where the run learnt from a derived cache."""
 
     def of(self, paths: Sequence[Path]) -> Iterator[Encoded]:
         """The features of video files, in the order of `paths`; decoded side by side, encoded some at a time."""
@@ -92,6 +95,8 @@ class Encoding:
             return Encoded(path, reason=outcome.reason, words=outcome.words)
         try:
             visual, audio = (as_read(part, self.storage) for part in features)
+            if self.derivation is not None:
+                visual, audio = self.derivation.as_read(visual, audio)
         except NotStorable as error:
             return Encoded(path, reason=NOT_FINITE, words=str(error))
         return Encoded(path, (visual, audio))
@@ -101,16 +106,6 @@ def check_file(path: Path) -> None:
     """InputError where `path` is no file."""
     if not path.is_file():
         raise InputError(f"{path}: {'a folder, not a video file' if path.is_dir() else 'no such file'}")
-
-
-def as_read(features: Tensor, kind: StorageType) -> Tensor:
-    """Features (..., D) as they come out of a cache of that storage type. NotStorable where it cannot keep them."""
-    stored = to_stored(features, kind, "its features")
-    bits = torch.from_numpy(stored.values).view(kind.bits_dtype)
-    out = torch.empty(bits.shape, dtype=kind.dtype)
-    scale = None if stored.scale is None else torch.from_numpy(stored.scale)
-    from_stored(bits, scale, out, torch.empty(bits.shape))
-    return out
 
 
 def encoding_of(
@@ -143,6 +138,12 @@ def encoding_of(
             f"{run.path} learnt from features that avcil-extract run did not make{made}: "
             "no video file can be brought into their form"
         )
+    try:
+        derived = derivation_of(facts)
+    except InputError as error:
+        raise InputError(f"the cache that {run.path} learnt from: {error}") from None
+    if derived is not None:
+        facts = source_of(facts).facts
     choices = choices_of(run)
     if plugins:
         choices["plugin"] = [str(path) for path in plugins]
@@ -169,6 +170,7 @@ def encoding_of(
         ClipPreparation.of(how, encoders.visual.preparation, encoders.audio.preparation, silent),
         pace_of(config, encoders.device),
         storage_type(config.store),
+        derived,
     )
 
 

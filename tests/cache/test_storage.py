@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from avcil.cache import STORAGE_TYPES, NotStorable, bytes_per_clip
-from avcil.cache.storage import all_finite, from_stored, quantise, storage_type, to_stored
+from avcil.cache import STORAGE_TYPES, CacheWriter, FeatureCache, Fingerprint, NotStorable, bytes_per_clip
+from avcil.cache.storage import all_finite, as_read, from_stored, quantise, storage_type, to_stored
 from avcil.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,3 +143,20 @@ def test_an_unknown_type_is_refused_with_the_nearest_name():
         storage_type("flaot16")
     with pytest.raises(TypeError, match="floating-point"):
         to_stored(np.arange(3), storage_type("float16"), "features")
+
+
+@pytest.mark.parametrize("storage", list(STORAGE_TYPES))
+def test_features_are_rounded_as_in_a_cache(storage: str, tmp_path: Path):
+    drawn = torch.Generator().manual_seed(0)
+    visual, audio = torch.randn(1, 2, 3, 8, generator=drawn), torch.randn(1, 8, generator=drawn)
+    with CacheWriter(tmp_path / "cache", Fingerprint({"storage": storage})) as writer:
+        writer.write_shard("shard-00000", ["clip"], visual, audio)
+    kept = FeatureCache(tmp_path / "cache").read(["clip"])
+    kind = STORAGE_TYPES[storage]
+    assert torch.equal(as_read(visual[0], kind), kept.visual[0])
+    assert torch.equal(as_read(audio[0], kind), kept.audio[0])
+
+
+def test_what_the_cache_could_not_hold_is_refused():
+    with pytest.raises(NotStorable, match="float16"):
+        as_read(torch.tensor([1e6]), STORAGE_TYPES["float16"])
