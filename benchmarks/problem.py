@@ -1,4 +1,4 @@
-"""What stage 2's benchmarks learn: random features of true shape, on a disk or without one.
+"""What stage 2's benchmarks learn: random features, of true shape unless said, on a disk or without one.
 
 Shapes: L = 8 time slices, S = 196 tokens, D = 768 channels.
 """
@@ -16,14 +16,15 @@ PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 class RandomSource:
-    """Features of true shape without a disk: a pool of random clips that all ids share."""
+    """Features without a disk: a pool of random clips that all ids share."""
 
-    visual_shape, audio_shape = VISUAL, AUDIO
-
-    def __init__(self, pool: int = 64) -> None:
+    def __init__(
+        self, pool: int = 64, visual_shape: tuple[int, ...] = VISUAL, audio_shape: tuple[int, ...] = AUDIO
+    ) -> None:
         draw = torch.Generator().manual_seed(0)
-        self.visual = torch.randn(pool, *VISUAL, generator=draw).to(torch.bfloat16)
-        self.audio = torch.randn(pool, *AUDIO, generator=draw)
+        self.visual_shape, self.audio_shape = visual_shape, audio_shape
+        self.visual = torch.randn(pool, *visual_shape, generator=draw).to(torch.bfloat16)
+        self.audio = torch.randn(pool, *audio_shape, generator=draw)
 
     def read_into(
         self, ids: Sequence[str], visual: Tensor | None, audio: Tensor | None, *, threads: int | None = None

@@ -80,7 +80,7 @@ def our_step(device: torch.device, dtype: torch.dtype, source: RandomSource, new
         method, TaskContext(task, trainer.memory, table.labels, fresh, fresh, old, reader, config)
     )
     trainer._grow(task)
-    optimiser = torch.optim.Adam(method.parameters(), lr=1e-3, weight_decay=1e-4, fused=True)
+    optimiser = learning.build_optimiser()
     (batch,) = reader.batches([torch.cat([fresh, old])], [len(fresh)])
 
     def evaluate() -> Tensor:

@@ -116,13 +116,7 @@ class GradientLearning:
 
     def epochs(self, progress: Progress) -> Iterator[tuple[int, dict[str, float]]]:
         """One pass over the training clips after the other, each with the mean of its loss terms."""
-        self.optimiser = torch.optim.Adam(
-            [parameter for parameter in self.method.parameters() if parameter.requires_grad],
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-            capturable=self._captures,
-        )
+        self.optimiser = self.build_optimiser()
         if progress.optimiser is not None:
             self.optimiser.load_state_dict(progress.optimiser)
         self._step_number, self._sums = progress.step, dict(progress.sums or {})
@@ -133,6 +127,16 @@ class GradientLearning:
             terms = self._epoch(epoch, self.context.pool, self.context.beside, step, self.context.stop_asked)
             self.method.after_epoch(self.context)
             yield epoch, terms
+
+    def build_optimiser(self) -> torch.optim.Optimizer:
+        """Adam, of the parameters that are learnt."""
+        return torch.optim.Adam(
+            [parameter for parameter in self.method.parameters() if parameter.requires_grad],
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+            capturable=self._captures,
+        )
 
     def write_state(self, progress: Progress) -> None:
         """The method's state, Adam's moments, and where in an epoch it was stopped."""
