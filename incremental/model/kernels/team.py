@@ -22,8 +22,11 @@ MOST_MEMBERS = 8
 """More threads than this would wait for Python's global lock; further cores work inside the operations."""
 
 
-def share(work: Callable[[range], T], count: int) -> list[T]:
+def share(work: Callable[[range], T], count: int, *, divided: bool = True) -> list[T]:
     """`work(clips)` for ranges that together are 0..count-1, side by side; results in the order of the ranges.
+
+    `divided`: whether further cores may divide each operation. Groups of clips go without: where an operation is
+    divided depends on how large it is, so that a clip would meet other borders in a smaller group.
 
     As many threads work as PyTorch is set to use. The division depends on nothing but their number and the count,
     so that sums over it come out the same every time; and a clip is worked on by the same number of threads
@@ -31,6 +34,7 @@ def share(work: Callable[[range], T], count: int) -> list[T]:
     """
     threads = torch.get_num_threads()
     members = min(threads, MOST_MEMBERS)
+    inside = threads // members if divided else 1
     inference = torch.is_inference_mode_enabled()
 
     def guarded(clips: range) -> T:
@@ -41,12 +45,12 @@ def share(work: Callable[[range], T], count: int) -> list[T]:
     shares = [range(first, count, members) for first in range(max(1, min(members, count)))]
     if threads == 1:
         return [guarded(clips) for clips in shares]
-    return list(_team(threads, members).map(guarded, shares))
+    return list(_team(members, inside).map(guarded, shares))
 
 
 @functools.lru_cache(maxsize=1)
-def _team(threads: int, members: int) -> ThreadPoolExecutor:
-    return workers(members, threads // members, "attention")
+def _team(members: int, threads_each: int) -> ThreadPoolExecutor:
+    return workers(members, threads_each, "attention")
 
 
 # A forked child has the team's object and none of its threads.

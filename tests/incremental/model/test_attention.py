@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from avcil.errors import InputError
-from avcil.incremental.model.attention import AttentionPool, attention_pool
+from avcil.incremental.model.attention import AttentionPool, TeacherMaps, attention_pool
 from avcil.incremental.model.kernels.buffers import reusable_empty
 from avcil.incremental.model.kernels.products import product_type
 from hypothesis import given, settings
@@ -210,6 +210,53 @@ def test_a_clip_does_not_depend_on_its_batch(dtype, shape):
         )
         for batched, single in zip(outputs(together), outputs(alone), strict=True):
             assert torch.equal(batched[clip], single[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("shape", [(8, 4, 768), (2, 3, 64), (5, 1, 192)])
+def test_a_small_clip_does_not_depend_on_those_it_is_gathered_with(dtype, shape):
+    """Nor do its own gradients on the batch that it is in."""
+    rows = [clip % 11 for clip in range(43)]
+    problem = make_problem(shape, rows, dtype=dtype)
+    maps = torch.rand(5, *shape, generator=torch.Generator().manual_seed(2))
+    watched = torch.arange(len(rows)) % 5
+    random = torch.Generator().manual_seed(3)
+    towards = [torch.randn(len(rows), *size, generator=random) for size in (shape[-1:], (shape[0], shape[-1]), ())]
+
+    def part(clips: slice, *, teacher: bool) -> list[Tensor]:
+        gate = problem.gate[clips].detach().requires_grad_()
+        held = TeacherMaps(maps, watched[clips]) if teacher else None
+        given = problem.store, problem.rows[clips], gate, problem.weight, problem.bias
+        found = outputs(attention_pool(*given, maps_from=0, teacher=held, implementation="cpu"))
+        if not teacher:
+            return found
+        return [*found, *torch.autograd.grad(found, [gate], [one[clips] for one in towards])]
+
+    for teacher in (False, True):
+        together = part(slice(None), teacher=teacher)
+        for begin, end in ((0, 1), (1, 4), (4, 20), (20, 41), (41, 43)):
+            for whole, some in zip(together, part(slice(begin, end), teacher=teacher), strict=True):
+                assert torch.equal(whole[begin:end], some)
+
+
+@pytest.mark.parametrize("maps_from", [None, 0, 17, 42, 43])
+@pytest.mark.parametrize("with_teacher", [False, True])
+def test_gathered_clips_equal_plain(maps_from, with_teacher):
+    """Groups are of 32 clips in float64: the second is not full, and maps begin within one."""
+    if maps_from is None and with_teacher:
+        return
+    problem = make_problem((2, 3, 64), [clip % 11 for clip in range(43)])
+    teacher = None
+    if with_teacher:
+        maps = torch.rand(5, 2, 3, 64, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+        teacher = TeacherMaps(maps, torch.arange(43 - maps_from) % 5)
+    fused = outputs(attention_pool(*problem, maps_from=maps_from, teacher=teacher, implementation="cpu"))
+    plain = outputs(attention_pool(*problem, maps_from=maps_from, teacher=teacher, implementation="plain"))
+    incoming = [torch.randn_like(output) for output in plain]
+    for found, right in zip(fused, plain, strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-10, atol=1e-10)
+    for found, right in zip(gradients(problem, fused, incoming), gradients(problem, plain, incoming), strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

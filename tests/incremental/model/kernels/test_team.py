@@ -36,6 +36,11 @@ def test_threads_inside_operations_do_not_depend_on_the_count(threads):
     assert inside == {(max(1, threads // MOST_MEMBERS),)}
 
 
+def test_operations_are_not_divided_where_that_is_said(threads):
+    assert set(share(lambda groups: torch.get_num_threads(), 40, divided=False)) == {1}
+    assert torch.get_num_threads() == threads
+
+
 def test_new_threads_take_the_number_that_was_set(threads):
     share(list, 3)
     found = []
