@@ -8,7 +8,7 @@ import click
 
 from ...errors import InputError, say, unknown
 from ...options import FOLDER, options_of
-from ...wording import counted
+from ...wording import number_of
 from ..config import RunConfig
 from .console import console
 from .run import RUN_OPTIONS
@@ -103,7 +103,7 @@ def _list(plan: "Plan", out: Path) -> None:
     )
     screen.print(grid.table(width=screen.width if screen.is_terminal else None))
     missing = [run for run in plan.runs if not run.finished]
-    say(f"{len(missing)} of {counted(len(plan.runs), 'run')} to do" + _left(missing, time_left(missing, estimates)))
+    say(f"{len(missing)} of {number_of(len(plan.runs), 'run')} to do" + _left(missing, time_left(missing, estimates)))
     for line in plan.left_out:
         say(line)
 
@@ -129,7 +129,7 @@ def _run(plan: "Plan", out: Path) -> None:
     except Stopped:
         say(f"stopped, and saved in {out}: the same command goes on from there", err=True)
         sys.exit(128 + (stop.signal or 0))
-    say(f"{counted(outcome.there, 'run')} there already, {outcome.done} run now, {len(outcome.failed)} failed")
+    say(f"{number_of(outcome.there, 'run')} there already, {outcome.done} run now, {len(outcome.failed)} failed")
     rows = rows_with_runs(plan, outcome.failed)
     screen = console()
     width = screen.width if screen.is_terminal else None

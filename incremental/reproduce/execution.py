@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ...cache import FeatureCache
 from ...errors import InputError, one_line, say, shown
-from ...wording import counted, duration
+from ...wording import number_of, duration
 from ..learning import state
 from ..results.cause import other_facts
 from ..results.files import config_of
@@ -91,7 +91,7 @@ def time_left(runs: Sequence[PlannedRun], estimates: Estimates) -> str:
     if not known and runs:
         return "time left unknown"
     more = len(found) - len(known)
-    return f"about {duration(sum(known))} left" + (f", and {counted(more, 'run')} of unknown time" if more else "")
+    return f"about {duration(sum(known))} left" + (f", and {number_of(more, 'run')} of unknown time" if more else "")
 
 
 def execute(
