@@ -6,12 +6,13 @@ READY   := $(VENV)/.avcil-ready
 
 DATASET ?= vggsound100
 METHOD  ?= av-cil
+TABLE   ?= table1
 VIDEOS  ?= videos/$(DATASET)
 CACHE   ?= caches/$(DATASET)
 OUT     ?= runs/$(METHOD)-$(DATASET)
 ARGS    ?=
 
-.PHONY: setup demo test test-fast lint links types imports docs extract run bench bench-gpu torture clean
+.PHONY: setup demo test test-fast lint links types imports docs extract run reproduce bench bench-gpu torture clean
 
 setup: $(READY)
 
@@ -70,6 +71,11 @@ extract: $(READY)
 
 run: $(READY)
 	$(BIN)/avcil-incr run --method $(METHOD) --dataset $(DATASET) --cache $(CACHE) --out $(OUT) $(ARGS)
+
+# A table or figure of the paper: make reproduce TABLE=table1 DATASET=ave ARGS='--seeds 3'
+reproduce: OUT := $(if $(filter file,$(origin OUT)),reproduced,$(OUT))
+reproduce: $(READY)
+	$(BIN)/avcil-incr reproduce $(TABLE) --dataset $(DATASET) --cache $(CACHE) --out $(OUT) $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/cache_reading.py

@@ -38,9 +38,9 @@ def figures_of(row: Row | None, name: str) -> Spread | None:
 def comparison(rows: Sequence[tuple[PlannedRow, Row | None]]) -> Grid:
     """The table. Columns of published figures are there where any is published."""
     names = Column("Row", tuple(planned.name for planned, _ in rows), names=True)
-    columns = [names, Column("Runs", tuple(str(len(row.runs) if row else 0) for _, row in rows), spare=True)]
-    columns += _figure(rows, "Mean Accuracy", "mean_accuracy", lambda planned: planned.accuracy)
+    columns = [names, *_figure(rows, "Mean Accuracy", "mean_accuracy", lambda planned: planned.accuracy)]
     columns += _figure(rows, "Average Forgetting", "average_forgetting", lambda planned: planned.forgetting)
+    columns.append(Column("Runs", tuple(str(len(row.runs) if row else 0) for _, row in rows), spare=True))
     return Grid(tuple(columns))
 
 
@@ -58,7 +58,7 @@ def _figure(
         columns.append(Column("In paper", tuple(map(rounded, paper))))
         columns.append(
             Column(
-                "Differ- ence", tuple("-" if value is None else f"{value:+.2f}" for value in differences), spare=True
+                "Ours - paper", tuple("-" if value is None else f"{value:+.2f}" for value in differences), spare=True
             )
         )
     return columns
@@ -81,6 +81,9 @@ def remarks(plan: Plan, rows: Sequence[tuple[PlannedRow, Row | None]]) -> list[s
         lines.append("± half the 95% interval of the mean over seeds (Student's t).")
     if any(row is not None and row.random_weights for _, row in rows):
         lines.append(f"Note: {RANDOM_WEIGHTS}.")
+    missing = max((_missing_clips(row) for _, row in rows if row is not None), default=0)
+    if missing:
+        lines.append(f"Not in the cache and left out: {missing} clips of the list: the figures are of fewer clips.")
     departing = [row for row in plan.rows if row.departs is not None]
     if departing:
         lines.append(
@@ -90,6 +93,10 @@ def remarks(plan: Plan, rows: Sequence[tuple[PlannedRow, Row | None]]) -> list[s
     if plan.target.without_paper:
         lines.append(f"The paper has {plan.target.name} for other data sets than {plan.label}: nothing stands beside.")
     return [*lines, *plan.left_out]
+
+
+def _missing_clips(row: Row) -> int:
+    return max(int(run.content["provenance"].get("clips_missing_from_cache", 0)) for run in row.runs)
 
 
 def records(rows: Sequence[tuple[PlannedRow, Row | None]]) -> list[dict[str, Any]]:

@@ -1,12 +1,13 @@
 """How long runs will take, told from finished runs of the same kind and from nothing else."""
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import InputError
-from ..results.collect import FinishedRun, load_runs
-from ..results.files import METRICS
+from ..results.collect import FinishedRun
+from ..results.files import METRICS, config_of, metrics_of
 from ..runs.problem import tasks_of
 from .plan import PlannedRun
 
@@ -24,13 +25,12 @@ class Estimates:
 
     @classmethod
     def below(cls, folder: Path) -> "Estimates":
-        """From the finished runs in a folder, which may not be there."""
-        if not any(folder.rglob(METRICS)):
-            return cls()
-        try:
-            return cls(load_runs(folder))
-        except InputError:  # none can be read, which is told where they are needed
-            return cls()
+        """From the finished runs in a folder, which may not be there; one that cannot be read tells nothing."""
+        found = []
+        for path in sorted(file.parent for file in folder.rglob(METRICS)):
+            with contextlib.suppress(InputError):
+                found.append(FinishedRun(path, config_of(path), metrics_of(path)))
+        return cls(found)
 
     def add(self, run: PlannedRun, seconds: float) -> None:
         """Take in a run that has just ended."""

@@ -140,6 +140,14 @@ def test_curves_and_memory_sweeps_are_written_as_data_and_drawn(made: Made, tmp_
         assert (out / f"{figure}-{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_clips_that_the_cache_lacks_are_counted_beside_the_table(made: Made, tmp_path: Path):
+    clips = tmp_path / "more.csv"
+    clips.write_text(made.manifest.read_text() + "nowhere_1,class 00,train\nnowhere_2,class 01,test\n")
+    result = call("figure7", Made(clips, made.cache), tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "Not in the cache and left out: 2 clips of the list" in result.stdout
+
+
 def test_rows_that_a_list_cannot_have_are_left_out_with_a_word(made: Made, tmp_path: Path):
     clips, classes = tmp_path / "few.csv", ("class 00", "class 01", "class 02", "class 03", "class 04")
     lines = made.manifest.read_text().splitlines()
@@ -188,7 +196,7 @@ def test_published_figures_stand_beside_and_other_settings_are_told(tmp_path: Pa
         "Not the published settings in 9 of 9 rows: Fine-tuning: epochs = 2" in line for line in remarks(quick, rows)
     )
     grid = comparison(rows)
-    assert [column.cells[7] for column in grid.columns] == ["AV-CIL", "0", "-", "74.04", "-", "-", "7.63", "-"]
+    assert [column.cells[7] for column in grid.columns] == ["AV-CIL", "-", "74.04", "-", "-", "7.63", "-", "0"]
     shared = {run.folder for run in as_published.runs} & {
         run.folder for run in make_plan(target_of("table3", "ave"), given, tmp_path / "out").runs
     }
