@@ -120,6 +120,7 @@ def table(found: Mapping[tuple[str, str], tuple[Path, Sequence[Any]]]) -> list[s
 @click.option("--seeds", default=10, show_default=True)
 @click.option("--epochs", default=50, show_default=True)
 @click.option("--learning-rate", default=0.003, show_default=True, help="On the demo; for AVE the published one.")
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="As `avcil-incr run` takes it.")
 @click.option("--stored", multiple=True, type=click.Choice(STORED), default=STORED, show_default=True)
 def main(
     demo: Path | None,
@@ -129,6 +130,7 @@ def main(
     seeds: int,
     epochs: int,
     learning_rate: float,
+    given: tuple[str, ...],
     stored: tuple[str, ...],
 ) -> None:
     """Derive and run what is not there yet, then print the table."""
@@ -144,6 +146,7 @@ def main(
             words = ["run", "--dataset", "ave", "--cache", str(cache), "--seeds", str(seeds), "--epochs", str(epochs)]
         else:
             words = run_words(demo, cache, seeds, epochs, learning_rate)
+        words += [word for setting in given for word in ("--set", setting)]
         avcil_incr([*words, "--method", "av-cil", "--out", str(folder)], standalone_mode=False)
         (row,) = rows_of(load_runs([folder]))
         found[tokens, kind] = cache, row.runs
