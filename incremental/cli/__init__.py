@@ -14,7 +14,8 @@ COMMANDS = {
     "plot": Place("figures:plot", "Draw a figure of finished runs, for a paper: PDF, SVG or PNG."),
     "report": Place("figures:report", "Write a page of finished runs, in one file that opens without a network."),
     "reproduce": Place(
-        "reproduce:reproduce", "Run what a table or figure of the paper needs, and compare; or check parity."
+        "reproduce:reproduce",
+        "Run what a table or figure of the paper needs, and show ours beside the published figures.",
     ),
     "evaluate": Place(
         "evaluate:evaluate", "Test a finished run on other clips of the same classes, after each of its tasks."
