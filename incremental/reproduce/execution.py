@@ -62,18 +62,19 @@ class Display(Listener):
         self.begun += 1
         self.say(f"run {self.begun} of {self.total}: {run.name}; {time_left(self.waiting, self.estimates)}")
         self.waiting.pop(0)
+        self.bar.update(self.task, description=f"run {self.begun}/{self.total}")
 
     def epoch_ended(self, run: StartedRun, progress: state.Progress) -> None:
         """The bar moves."""
         of_run = ((progress.task - 1) * max(run.epochs, 1) + progress.epoch) / (
             max(run.epochs, 1) * len(run.table.tasks)
         )
-        left = time_left(self.waiting, self.estimates)
+        left = f"; after this run {time_left(self.waiting, self.estimates)}" if self.waiting else ""
         self.bar.update(
             self.task,
             completed=(self.begun - 1 + of_run) / self.total,
             description=f"run {self.begun}/{self.total}, task {progress.task}/{len(run.table.tasks)}, "
-            f"epoch {progress.epoch}/{run.epochs}; after this run {left}",
+            f"epoch {progress.epoch}/{run.epochs}{left}",
         )
 
     def say(self, line: str) -> None:
