@@ -19,6 +19,7 @@ from ..data.batch import Batch
 from ..data.reader import beside, shuffled_batches
 from ..data.tasks import Task
 from ..model.heads import HeadOutputs, Heads, Widths
+from .adam import Optimiser, adam
 from .context import TaskContext
 from .graphs import CapturedStep, Step
 from .method import BaseMethod, Context
@@ -105,7 +106,7 @@ class GradientLearning:
         self.teacher: Teacher | None = None
         if method.has_teacher and context.task.number > 1:
             self.teacher = self._ask_teacher()
-        self.optimiser: torch.optim.Optimizer | None = None
+        self.optimiser: Optimiser | None = None
         self._step_number = 0
         self._sums: dict[str, Tensor] = {}
 
@@ -128,13 +129,12 @@ class GradientLearning:
             self.method.after_epoch(self.context)
             yield epoch, terms
 
-    def build_optimiser(self) -> torch.optim.Optimizer:
+    def build_optimiser(self) -> Optimiser:
         """Adam, of the parameters that are learnt."""
-        return torch.optim.Adam(
+        return adam(
             [parameter for parameter in self.method.parameters() if parameter.requires_grad],
-            lr=self.config.learning_rate,
+            learning_rate=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
             capturable=self._captures,
         )
 
@@ -158,7 +158,7 @@ class GradientLearning:
         frozen = [weight for weight in weights if not weight.requires_grad]
         for weight in frozen:
             weight.requires_grad_(True)
-        optimiser = torch.optim.Adam(weights, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+        optimiser = adam(weights, learning_rate=self.config.learning_rate, weight_decay=self.config.weight_decay)
         step: Step = partial(self._step, optimiser=optimiser)
         for epoch in range(1, self.method.balanced_epochs + 1):
             if epoch > 1 and self.context.stop_asked():
@@ -221,7 +221,7 @@ class GradientLearning:
         self._step_number, self._sums = 0, {}
         return means
 
-    def _step(self, batch: Batch, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
+    def _step(self, batch: Batch, optimiser: Optimiser) -> Mapping[str, Tensor]:
         """One optimisation step. Returns the detached loss terms; nothing waits for the device."""
         if self.teacher is not None:
             batch = self.teacher.answer(batch)

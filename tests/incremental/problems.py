@@ -13,6 +13,7 @@ from avcil.incremental.data.batch import Batch
 from avcil.incremental.data.reader import ClipReader
 from avcil.incremental.data.residence import Residence
 from avcil.incremental.data.tasks import ClipTable
+from avcil.incremental.learning.adam import Optimiser
 from avcil.incremental.learning.gradient import GradientLearning, Method
 from avcil.incremental.learning.method import Context
 from avcil.incremental.learning.randomness import seeded_initialisation
@@ -141,7 +142,7 @@ class RecordingLearning(GradientLearning):
         self.recorded[-1].steps.append([])
         return super()._epoch(*args)
 
-    def _step(self, batch: Batch, optimiser: torch.optim.Optimizer) -> Mapping[str, Tensor]:
+    def _step(self, batch: Batch, optimiser: Optimiser) -> Mapping[str, Tensor]:
         terms = super()._step(batch, optimiser)
         values = {name: float(term) for name, term in terms.items()}
         self.recorded[-1].steps[-1].append(Step(batch.numbers.clone(), batch.new, values))
