@@ -159,6 +159,36 @@ for words, said in {cases!r}:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+def test_a_run_begins_without_what_it_does_not_need(tmp_path: Path):
+    """PyTorch's compiler and the libraries of tables and statistics take longer to import than PyTorch itself."""
+    heavy = ("torch._dynamo", "torch._inductor", "sympy", "pandas", "scipy", "sklearn", "matplotlib")
+    program = f"""
+import sys
+from pathlib import Path
+from avcil.incremental.cli import main
+from avcil.incremental.learning.gradient import GradientLearning
+from avcil.tests.incremental import synthetic
+folder = Path({str(tmp_path)!r})
+made = synthetic.make(folder / "data")
+before = {{name for name in {heavy!r} if name in sys.modules}}
+step = GradientLearning._step
+
+def second(self, *args, **named):
+    if hasattr(self, "_stepped"):
+        found = [name for name in {heavy!r} if name in sys.modules and name not in before]
+        sys.exit(f"imported: {{found}}" if found else 77)
+    self._stepped = True
+    return step(self, *args, **named)
+
+GradientLearning._step = second
+main(["run", "--method", "av-cil", "--manifest", str(made.manifest), "--cache", str(made.cache), "--out",
+      str(folder / "out"), "--classes-per-task", "3", "--epochs", "3", "--device", "cpu"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 77, done.stderr
+
+
 def test_windows_is_told_where_to_go_instead_of_a_missing_module():
     program = "import sys; sys.platform = 'win32'\nimport avcil"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -17,10 +17,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from safetensors.torch import save
 
 from ...errors import InputError
@@ -33,6 +32,9 @@ from ..results.metrics import class_accuracies, confusion_matrix
 from .listeners import Listener, StartedRun
 from .outcome import predictions_of
 from .state_file import read_state, write_state
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STATE = "state.pt"
 FOLDERS = ("weights", "memory")
@@ -130,6 +132,8 @@ class RunDirectory:
 
     def finish(self, progress: Progress, table: ClipTable, metrics: Mapping[str, Any]) -> None:
         """Write all results, metrics last, and drop the state."""
+        import pandas as pd
+
         names = table.class_order
         columns = None if progress.history else ["task", "epoch"]
         self._write_table(HISTORY, pd.DataFrame(progress.history, columns=columns))
@@ -176,7 +180,7 @@ class RunDirectory:
         write_json(self.path / METRICS, metrics)
         (self.path / STATE).unlink(missing_ok=True)
 
-    def _write_table(self, name: str, table: pd.DataFrame) -> None:
+    def _write_table(self, name: str, table: "pd.DataFrame") -> None:
         with written_aside(self.path / name) as stream:
             table.to_csv(stream, index=False)
 
