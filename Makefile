@@ -83,6 +83,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/decoders.py
 	$(BIN)/python benchmarks/extraction.py
 	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/small_clips.py
 	$(BIN)/python benchmarks/training.py --part step
 	$(BIN)/python benchmarks/training.py --part run
 	$(BIN)/python benchmarks/training.py --part profile
