@@ -28,7 +28,9 @@ def _check_modules(*names: str) -> None:
 @click.option("--out", type=FILE, required=True, help="File of the figure: .pdf, .svg or .png.")
 @click.option("--width", type=float, default=3.3, show_default=True, help="Inches; 3.3 is a column of a paper.")
 def plot(runs: tuple[Path, ...], kind: str, out: Path, width: float) -> None:
-    """Draw a figure of finished runs for a paper: one line or matrix for runs that differ only in their seed.
+    """Draw a figure of finished runs, for a paper: PDF, SVG or PNG.
+
+    Runs that differ only in their seed are one line, or one matrix.
 
     curves: accuracy on all classes seen, by task. matrix: accuracy on each task after each task. forgetting: by task.
     memory: Mean Accuracy over the size of the exemplar memory. confusion: between tasks, after the last one.
@@ -64,9 +66,9 @@ LARGE = 5_000_000
 )
 @click.option("--title", default="Results", show_default=True, help="Title of the page.")
 def report(runs: tuple[Path, ...], out: Path, attention: tuple[Path, ...], title: str) -> None:
-    """Write a page of finished runs: tables, figures, costs, and what repeats each run.
+    """Write a page of finished runs, in one file that opens without a network.
 
-    One file that opens without a network and asks for nothing.
+    Tables, figures, costs, and what repeats each run.
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--out {out}: a report is written as .html")

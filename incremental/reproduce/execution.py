@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ...cache import FeatureCache
 from ...errors import InputError, one_line, say, shown
-from ...wording import number_of, duration
+from ...wording import duration, number_of
 from ..learning import state
 from ..results.cause import other_facts
 from ..results.files import config_of
