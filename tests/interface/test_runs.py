@@ -18,7 +18,7 @@ def test_run_and_read_what_came_out(tmp_path: Path):
     found = avcil.run("ridge", out=tmp_path / "runs", seeds=2, penalty=0.1, **common)
     assert len(found) == 2
     assert [run.seed for run in found] == [0, 1]
-    assert found[1].content["run"]["settings"] == {"penalty": 0.1}
+    assert found[1].content["run"]["settings"]["penalty"] == 0.1
     table = avcil.results(tmp_path / "runs").frame()
     assert table["mean_accuracy"].tolist() == [run.metrics["mean_accuracy"] for run in found]
     assert repr(found).startswith(f"<ridge: 2 runs, Mean Accuracy {found[0].metrics['mean_accuracy']:.2f} ")

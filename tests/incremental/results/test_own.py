@@ -86,7 +86,7 @@ def test_predictions_that_are_gone_or_damaged(reference: Callable[[str], Path], 
     file = tmp_path / "run" / "predictions.csv"
     whole = file.read_text()
     file.write_text("\n".join(whole.splitlines()[:7]) + "\n")
-    with pytest.raises(InputError, match=r"it has the answers after 1 tasks, and the run had 3$"):
+    with pytest.raises(InputError, match=r"it has the answers after 1 task, and the run had 3$"):
         saved_predictions(run)
     file.write_text(whole.replace("class 00", "class xx", 1))
     with pytest.raises(InputError, match=r"predictions.csv is damaged: KeyError: 'class xx'$"):

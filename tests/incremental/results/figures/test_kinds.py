@@ -90,7 +90,9 @@ def test_the_curves_are_the_means(tmp_path: Path):
     assert [np.asarray(line.get_ydata()).tolist() for line in drawn] == [[70.5, 50.0], [72.5, 50.0], [74.0, 50.0]]
     assert [np.asarray(line.get_xdata()).tolist() for line in drawn] == [[1, 2]] * 3
     assert len(figure.axes[0].collections) == 2  # bands where there are two seeds
-    assert {"x memory_size=10", "x memory_size=90", "y"} <= {" ".join(word.split("\n")) for word in words_of(figure)}
+    assert {"x memory_size=10", "x memory_size=90", "y memory_size=10"} <= {
+        " ".join(word.split("\n")) for word in words_of(figure)
+    }
 
 
 def test_a_line_keeps_its_look_from_figure_to_figure(tmp_path: Path):
