@@ -80,7 +80,8 @@ def grid(
         found: square, of any size each.
         titles: one each.
         width: inches.
-        across, down: what columns and rows of cells are.
+        across: the label of the columns.
+        down: the label of the rows.
         scale: what the colours are.
         names: of columns and rows; None: numbers from 1.
         parts: cells before which a line is drawn, as between tasks.
