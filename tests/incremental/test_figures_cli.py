@@ -5,22 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avcil.incremental.cli import figures, main
+from avcil.incremental.cli import figures
 from avcil.incremental.results.figures import kinds
+from avcil.tests.incremental.called import call, mistake
 from avcil.tests.incremental.results.finished import write
-from click.testing import CliRunner, Result
-
-
-def call(*words: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
-
-
-def mistake(*words: str | Path) -> str:
-    result = call(*words)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
-    return result.stderr.removeprefix("error: ").strip()
 
 
 def test_a_figure_is_drawn_and_named(tmp_path: Path):
