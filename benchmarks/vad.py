@@ -20,6 +20,25 @@ COMMON = {"batch_size": "20", "memory_size": "36", "memory_batch_size": "12", "e
 WITHOUT, WITH = ("attention_distillation=none",), ("attention_distillation=vad",)
 BOTH = {"without VAD": WITHOUT, "with VAD": WITH}
 
+CHANGED: dict[str, dict[str, tuple[str, ...]]] = {
+    "The learning rate": {
+        "0.0003": ("learning_rate=0.0003",),
+        "0.001": ("learning_rate=0.001",),
+        "0.001, 150 epochs": ("learning_rate=0.001", "epochs=150"),
+        "0.01": ("learning_rate=0.01",),
+    },
+    "The batch": {
+        "10 and 6": ("batch_size=10", "memory_batch_size=6"),
+        "60 and 36": ("batch_size=60", "memory_batch_size=36"),
+    },
+    "The memory": {
+        "12 clips": ("memory_size=12",),
+        "72 clips": ("memory_size=72",),
+        "120 clips": ("memory_size=120",),
+    },
+    "The class order": {f"drawn from {seed}": (f"class_order_seed={seed}",) for seed in (1, 2, 3)},
+}
+
 EXPERIMENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "The parts of the loss": {
         "none of the three terms": (*WITHOUT, "lambda_instance=0", "lambda_class=0"),
@@ -39,24 +58,7 @@ EXPERIMENTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     **{
         title: {f"{case}, {vad}": (*changed, *given) for case, changed in cases.items() for vad, given in BOTH.items()}
-        for title, cases in {
-            "The learning rate": {
-                "0.0003": ("learning_rate=0.0003",),
-                "0.001": ("learning_rate=0.001",),
-                "0.001, 150 epochs": ("learning_rate=0.001", "epochs=150"),
-                "0.01": ("learning_rate=0.01",),
-            },
-            "The batch": {
-                "10 and 6": ("batch_size=10", "memory_batch_size=6"),
-                "60 and 36": ("batch_size=60", "memory_batch_size=36"),
-            },
-            "The memory": {
-                "12 clips": ("memory_size=12",),
-                "72 clips": ("memory_size=72",),
-                "120 clips": ("memory_size=120",),
-            },
-            "The class order": {f"drawn from {seed}": (f"class_order_seed={seed}",) for seed in (1, 2, 3)},
-        }.items()
+        for title, cases in CHANGED.items()
     },
     "Other methods": {
         f"{method}, {case}": (f"method={method}", *changed)
