@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
+from avcil.errors import InputError
 from avcil.incremental.config import STRICT
 from avcil.incremental.data.batch import Batch
 from avcil.incremental.learning.method import Context
@@ -45,7 +46,9 @@ class HeldAvCil(AvCil):
         settings = self.settings
         weights = {name: value for name, value in self.named_parameters() if name.startswith(ATTENTION)}
         if settings.attention_from and self.task.number == 1:
-            borrowed = load_file(Path(settings.attention_from))
+            if not Path(settings.attention_from).is_file():
+                raise InputError(f"attention_from: {settings.attention_from} is not there")
+            borrowed = load_file(settings.attention_from)
             with torch.no_grad():
                 for name, weight in weights.items():
                     weight.copy_(borrowed[name])
@@ -55,7 +58,5 @@ class HeldAvCil(AvCil):
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """AV-CIL's terms, VAD weighted."""
-        terms = dict(super().loss(batch))
-        if "visual_attention_distillation" in terms:
-            terms["visual_attention_distillation"] *= self.settings.vad_weight
-        return terms
+        terms, vad = super().loss(batch), "visual_attention_distillation"
+        return {name: self.settings.vad_weight * term if name == vad else term for name, term in terms.items()}

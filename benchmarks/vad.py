@@ -6,17 +6,20 @@ Prints Markdown tables; docs/demo-tables.md shows them. Finished runs are not re
 weights.
 """
 
-import json
-import statistics
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
+from avcil.benchmarks.demo_tables import run_words
+from avcil.errors import InputError, OneLineCommand
 from avcil.incremental.cli import main as avcil_incr
+from avcil.incremental.results.collect import FinishedRun, load_runs, spread
 
 PLUGIN = Path(__file__).parent / "held_attention.py"
-COMMON = {"batch_size": "20", "memory_size": "36", "memory_batch_size": "12", "epochs": "50", "learning_rate": "0.003"}
+OPTIONS = ("method", "batch_size", "memory_size", "memory_batch_size", "class_order_seed")
+"""What is changed by an option of `run`; everything else by --set."""
 WITHOUT, WITH = ("attention_distillation=none",), ("attention_distillation=vad",)
 BOTH = {"without VAD": WITHOUT, "with VAD": WITH}
 
@@ -68,55 +71,70 @@ EXPERIMENTS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
+def oracle_of(demo: Path, seed: int) -> Path:
+    """The weights of the demo's oracle after its last task."""
+    return demo / "runs" / "oracle" / f"seed-{seed}" / "weights" / "task-03.safetensors"
+
+
 def words_of(given: Sequence[str], demo: Path, out: Path, seed: int) -> list[str]:
-    """The command line of one run of one seed."""
-    changed = dict(word.split("=", 1) for word in given)
-    settings = {"method": "av-cil-held", **COMMON, **changed}
-    order = settings.pop("class_order_seed", None)
-    data = demo / "data"
-    words = ["run", "--manifest", data / "manifest.csv", "--cache", demo / "cache", "--plugin", PLUGIN]
-    words += ["--class-order-seed", order] if order else ["--classes", data / "classes.csv"]
-    words += ["--classes-per-task", "4", "--model-choice", "last", "--seed", seed, "--out", out]
-    oracle = demo / "runs" / "oracle" / f"seed-{seed}" / "weights" / "task-03.safetensors"
-    for name, value in settings.items():
-        words += ["--set", f"{name}={value.format(oracle=oracle)}"]
-    return [str(word) for word in words]
+    """The command line of one run, its results in OUT/seed-N; what comes later in it wins."""
+    changed = {"method": "av-cil-held"} | dict(word.split("=", 1) for word in given)
+    epochs, learning_rate = int(changed.pop("epochs", 50)), float(changed.pop("learning_rate", 0.003))
+    words = run_words(demo, demo / "cache", 1, epochs, learning_rate)
+    words += ["--plugin", str(PLUGIN), "--seed", str(seed), "--out", str(out)]
+    for name, value in changed.items():
+        if name in OPTIONS:
+            words += [f"--{name.replace('_', '-')}", value]
+        else:
+            words += ["--set", f"{name}={value.format(oracle=oracle_of(demo, seed))}"]
+    return words
 
 
-def row(name: str, folders: Sequence[Path]) -> Iterator[str]:
-    """Mean ± sample standard deviation over seeds: all accuracies, and those of new and of old classes apart."""
-    figures = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
-    new = [[after[-1] for after in each["accuracy_matrix"][1:]] for each in figures]
-    old = [[value for after in each["accuracy_matrix"][1:] for value in after[:-1]] for each in figures]
-    yield name
-    for values in (
-        [each["mean_accuracy"] for each in figures],
-        [each["average_forgetting"] for each in figures],
-        [statistics.mean(each) for each in new],
-        [statistics.mean(each) for each in old],
-    ):
-        yield f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+def figures_of(run: FinishedRun) -> tuple[float | None, ...]:
+    """Mean Accuracy, Average Forgetting, and from the second task on the mean accuracy on new and on old classes."""
+    later = run.metrics["accuracy_matrix"][1:]
+    new = spread([after[-1] for after in later])
+    old = spread([value for after in later for value in after[:-1]])
+    return (
+        *(run.metrics[name] for name in ("mean_accuracy", "average_forgetting")),
+        *(found and found.mean for found in (new, old)),
+    )
 
 
-@click.command()
+def row(name: str, runs: Sequence[FinishedRun]) -> str:
+    """A line of a table: mean ± sample standard deviation over seeds."""
+    cells = [spread(values) for values in zip(*map(figures_of, runs), strict=True)]
+    return (
+        f"| {' | '.join([name, *('-' if cell is None else cell.words(digits=1, interval=False) for cell in cells)])} |"
+    )
+
+
+def tables(out: Path, seeds: int) -> Iterator[str]:
+    """The lines of all tables."""
+    for title, rows in EXPERIMENTS.items():
+        yield f"\n### {title}\n"
+        yield "| Runs | Mean Accuracy | Average Forgetting | New classes | Old classes |"
+        yield "|------|--------------:|-------------------:|------------:|------------:|"
+        for name, given in rows.items():
+            yield row(name, load_runs([out / " ".join(given) / f"seed-{seed}" for seed in range(seeds)]))
+
+
+@click.command(cls=OneLineCommand)
 @click.option("--demo", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path("build/demo"))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("build/vad"))
-@click.option("--seeds", default=3, show_default=True, help="At least 2; the oracle's runs of them must be there.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="As many as the demo has run.")
 def main(demo: Path, out: Path, seeds: int) -> None:
     """Run what is not there yet, then print the tables."""
-    for rows in EXPERIMENTS.values():
-        for given in rows.values():
-            for seed in range(seeds):
-                folder = out / (" ".join(given)).replace("/", "-") / f"seed-{seed}"
-                if not (folder / "metrics.json").is_file():
-                    avcil_incr(words_of(given, demo, folder, seed), standalone_mode=False)
-    for title, rows in EXPERIMENTS.items():
-        click.echo(f"\n## {title}\n")
-        click.echo("| Runs | Mean Accuracy | Average Forgetting | New classes | Old classes |")
-        click.echo("|------|--------------:|-------------------:|------------:|------------:|")
-        for name, given in rows.items():
-            folders = [out / (" ".join(given)).replace("/", "-") / f"seed-{seed}" for seed in range(seeds)]
-            click.echo(f"| {' | '.join(row(name, folders))} |")
+    for seed in range(seeds):
+        if not oracle_of(demo, seed).is_file():
+            raise InputError(f"{oracle_of(demo, seed)}: not there: run the demo with --seeds {seeds}, or ask for fewer")
+    cases = itertools.chain.from_iterable(rows.values() for rows in EXPERIMENTS.values())
+    for given, seed in itertools.product(cases, range(seeds)):
+        folder = out / " ".join(given)
+        if not (folder / f"seed-{seed}" / "metrics.json").is_file():
+            avcil_incr(words_of(given, demo, folder, seed), standalone_mode=False)
+    for line in tables(out, seeds):
+        click.echo(line)
 
 
 if __name__ == "__main__":
