@@ -22,7 +22,8 @@ from avcil.benchmarks.demo_tables import run_words
 from avcil.cache import CacheWriter, Fingerprint, scan
 from avcil.extract.cli import main as avcil_extract
 from avcil.incremental.cli import main as avcil_incr
-from avcil.incremental.results.collect import load_runs, rows_of, spread
+from avcil.incremental.results.collect import load_runs, rows_of
+from avcil.incremental.results.spreads import spread
 from avcil.manifests import published
 from avcil.wording import size
 from torch import Tensor

@@ -16,7 +16,8 @@ from avcil.benchmarks.demo_tables import run_words
 from avcil.cache import CacheWriter, FeatureCache, Fingerprint
 from avcil.extract.cli import main as avcil_extract
 from avcil.incremental.cli import main as avcil_incr
-from avcil.incremental.results.collect import load_runs, rows_of, spread
+from avcil.incremental.results.collect import load_runs, rows_of
+from avcil.incremental.results.spreads import spread
 
 STORED = ("float32", "bfloat16", "float16", "int8")
 COMPUTED = ("float32", "bfloat16")

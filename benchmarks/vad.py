@@ -15,7 +15,8 @@ import click
 from avcil.benchmarks.demo_tables import run_words
 from avcil.errors import InputError, OneLineCommand
 from avcil.incremental.cli import main as avcil_incr
-from avcil.incremental.results.collect import FinishedRun, load_runs, spread
+from avcil.incremental.results.collect import FinishedRun, load_runs
+from avcil.incremental.results.spreads import spread
 
 PLUGIN = Path(__file__).parent / "held_attention.py"
 OPTIONS = ("method", "batch_size", "memory_size", "memory_batch_size", "class_order_seed")

@@ -25,7 +25,8 @@ from .clips import CLASSES, CLASSES_PER_TASK, DataSet, PlannedClip, is_complete,
 from .encoders import AUDIO, VIDEO, write_encoders
 
 if TYPE_CHECKING:
-    from ..incremental.results.collect import Row, Spread
+    from ..incremental.results.collect import Row
+    from ..incremental.results.spreads import Spread
 
 MEMORY = 36
 BATCH = 20

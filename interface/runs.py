@@ -51,6 +51,7 @@ def run(
     *,
     out: Path | str,
     seeds: int | None = None,
+    class_orders: int | None = None,
     listeners: "Sequence[Listener]" = (),
     plugins: Iterable[Path | str] = (),
     config_file: Path | str | None = None,
@@ -62,6 +63,7 @@ def run(
         method: its name, as `avcil-incr methods` lists it.
         out: folder of the results.
         seeds: run this many seeds, in OUT/seed-N.
+        class_orders: run this many class orders, the given one and drawn ones in OUT/order-K/seed-N.
         listeners: told of the course of every run.
         plugins: Python files with methods of your own. They are run.
         config_file: a run's config.json to repeat; what else is given wins over it.
@@ -74,5 +76,5 @@ def run(
     from ..incremental.runs.call import run as run_configured
 
     configured = configure(method, config_file=config_file, plugins=plugins, **settings)
-    run_configured(configured, out, seeds=seeds, listeners=listeners)
+    run_configured(configured, out, seeds=seeds, class_orders=class_orders, listeners=listeners)
     return results(out)

@@ -10,7 +10,7 @@ from .folders import FolderList, list_folder
 from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos, videos_below
 from .reading import read_class_order, read_manifest, write_manifest
 from .sources import clips_seen_in_training, source_of
-from .tasks import Tasks, read_tasks, shuffled_class_order, split_into_tasks
+from .tasks import Tasks, given_class_order, read_tasks, shuffled_class_order, split_into_tasks
 
 __all__ = [
     "NAMED_BY_ID",
@@ -35,6 +35,7 @@ __all__ = [
     "clips_seen_in_training",
     "counted",
     "gaps",
+    "given_class_order",
     "is_plain_name",
     "list_folder",
     "locate_videos",

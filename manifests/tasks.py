@@ -34,9 +34,20 @@ def shuffled_class_order(class_order: Sequence[str], seed: int) -> tuple[str, ..
     Labels are sorted by the numbers of Python's `random.Random(seed).random()`, whose sequence is guaranteed
     from one version of Python to the next; `shuffle`'s is not.
     """
+    return tuple(class_order[place] for place in _drawn(len(class_order), seed))
+
+
+def given_class_order(drawn: Sequence[str], seed: int) -> tuple[str, ...]:
+    """The order that `shuffled_class_order` drew `drawn` from."""
+    places = _drawn(len(drawn), seed)
+    return tuple(label for _, label in sorted(zip(places, drawn, strict=True)))
+
+
+def _drawn(count: int, seed: int) -> list[int]:
+    """The numbers below `count` in an order drawn from `seed`."""
     draw = random.Random(seed)
-    keys = [draw.random() for _ in class_order]
-    return tuple(label for _, label in sorted(zip(keys, class_order, strict=True)))
+    keys = [draw.random() for _ in range(count)]
+    return [place for _, place in sorted(zip(keys, range(count), strict=True))]
 
 
 def read_tasks(path: Path, class_order: Sequence[str] | None = None) -> Tasks:

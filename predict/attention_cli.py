@@ -105,7 +105,7 @@ def _titles(runs: "list[FinishedRun]") -> list[str]:
     names = {}
     for row in rows_of(runs):
         for run in row.runs:
-            names[run.path] = row.name if len(row.runs) == 1 else f"{row.name} seed={run.seed}"
+            names[run.path] = row.name if len(row.runs) == 1 else f"{row.name}, {run.repetition}"
         names |= {path: f"{row.name} ({path})" for path in row.repeated}
     return [names[run.path] for run in runs]
 

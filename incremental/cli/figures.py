@@ -30,7 +30,7 @@ def _check_modules(*names: str) -> None:
 def plot(runs: tuple[Path, ...], kind: str, out: Path, width: float) -> None:
     """Draw a figure of finished runs, for a paper: PDF, SVG or PNG.
 
-    Runs that differ only in their seed are one line, or one matrix.
+    Runs that differ only in their seed and class order are one line, or one matrix.
 
     curves: accuracy on all classes seen, by task. matrix: accuracy on each task after each task. forgetting: by task.
     memory: Mean Accuracy over the size of the exemplar memory. confusion: between tasks, after the last one.
@@ -47,7 +47,7 @@ def plot(runs: tuple[Path, ...], kind: str, out: Path, width: float) -> None:
 
     rows = rows_of(load_runs(runs))
     save(draw(kind, rows, width), out)
-    say(f"{out}: {kind} of {', '.join(f'{row.name} ({len(row.runs)} seeds)' for row in rows)}")
+    say(f"{out}: {kind} of {', '.join(f'{row.name} ({row.counted})' for row in rows)}")
     for path in (path for row in rows for path in row.repeated):
         say(f"left out, since it repeats a run in the figure: {path}")
     if any(run.metrics["random_encoder_weights"] for row in rows for run in row.runs):

@@ -13,6 +13,7 @@ from ...options import FILE, FOLDER, options_of
 from ...plugins import read_plugin
 from ...wording import RANDOM_WEIGHTS, number_of
 from ..config import RunConfig
+from ..runs.repeats import Repeats, repeats_of
 from ..runs.trackers import check_names, trackers
 from .tables import show_table
 
@@ -31,6 +32,11 @@ RUN_OPTIONS = (
 @options_of(RunConfig, RUN_OPTIONS, required=False)
 @click.option("--out", type=FOLDER, help="Folder for the results; an unfinished run there is resumed.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Run this many seeds, from --seed on, in OUT/seed-N.")
+@click.option(
+    "--class-orders",
+    type=click.IntRange(min=1),
+    help="Run this many class orders: the given one, and drawn ones in OUT/order-K/seed-N.",
+)
 @click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any other setting; repeatable.")
 @click.option("--config", "config_file", type=FILE, help="Repeat the run of this config.json; other options win.")
 @click.option("--plugin", "plugins", type=FILE, multiple=True, help="Python file with methods of your own.")
@@ -44,6 +50,7 @@ RUN_OPTIONS = (
 def run(
     out: Path | None,
     seeds: int | None,
+    class_orders: int | None,
     assignments: tuple[str, ...],
     config_file: Path | None,
     plugins: tuple[Path, ...],
@@ -53,7 +60,8 @@ def run(
 ) -> None:
     """Learn the tasks one after another and write the results to OUT."""
     check_names(log)
-    _refuse_early(out, seeds, plugins, options, repeated=config_file is not None or bool(assignments))
+    repeats = repeats_of(seeds, class_orders)
+    _refuse_early(out, repeats, plugins, options, repeated=config_file is not None or bool(assignments))
     if sys.stderr.isatty() and not print_config:  # a log needs no word that nothing has happened yet
         say("starting: PyTorch, the clips and their features are read", err=True)
 
@@ -75,13 +83,13 @@ def run(
         return
     if out is None:
         raise InputError("say where the results go: --out DIR")
-    for finished in configured.check_place(out, seeds):
+    for finished in configured.check_place(out, repeats):
         say(f"{finished}: this run is finished, and left as it is")
-    _run(configured, out, seeds, listeners)
+    _run(configured, out, repeats, listeners)
 
 
 def _refuse_early(
-    out: Path | None, seeds: int | None, plugins: Sequence[Path], options: Mapping[str, Any], *, repeated: bool
+    out: Path | None, repeats: Repeats | None, plugins: Sequence[Path], options: Mapping[str, Any], *, repeated: bool
 ) -> None:
     """InputError for what can be seen to be wrong without PyTorch, whose import takes a second and more.
 
@@ -93,14 +101,15 @@ def _refuse_early(
         read_plugin(plugin)
     if out is None:
         return
-    if seeds is None:
+    if repeats is None:
         _refuse_taken(out, options)
         return
+    repeats.check(options.get("class_order_seed"), options.get("tasks"))
     if (out / CONFIG).is_file():
         raise holds_single_run(out)
-    first = options.get("seed") or 0
-    for seed in () if repeated else range(first, first + seeds):
-        _refuse_taken(out / f"seed-{seed}", {**options, "seed": seed})
+    places = {} if repeated else repeats.places(out, options.get("seed") or 0)
+    for folder, (_, seed) in places.items():
+        _refuse_taken(folder, {**options, "seed": seed})
 
 
 def _refuse_taken(out: Path, options: Mapping[str, Any]) -> None:
@@ -123,8 +132,8 @@ def _refuse_taken(out: Path, options: Mapping[str, Any]) -> None:
         check_idle(out)
 
 
-def _run(configured: "ConfiguredRun", out: Path, seeds: int | None, listeners: "Sequence[Listener]") -> None:
-    """Run one or several seeds with progress on the screen and told to `listeners`, then show the table."""
+def _run(configured: "ConfiguredRun", out: Path, repeats: Repeats | None, listeners: "Sequence[Listener]") -> None:
+    """Run once or several times with progress on the screen and told to `listeners`, then show the table."""
     from ..learning.state import Stopped
     from ..runs.call import run as run_configured
     from ..runs.screen import Screen
@@ -148,8 +157,9 @@ def _run(configured: "ConfiguredRun", out: Path, seeds: int | None, listeners: "
         say(RANDOM_WEIGHTS)
     stop = StopRequest()
     try:
-        with stop, Screen(several=seeds is not None) as screen:
-            run_configured(configured, out, seeds=seeds, listeners=[screen, *listeners], data=data, stop_asked=stop)
+        with stop, Screen(several=repeats is not None) as screen:
+            how = {} if repeats is None else {"seeds": repeats.seeds, "class_orders": repeats.class_orders}
+            run_configured(configured, out, **how, listeners=[screen, *listeners], data=data, stop_asked=stop)
     except Stopped:
         say(f"stopped, and saved in {out}: the same command resumes from there", err=True)
         sys.exit(128 + (stop.signal or 0))

@@ -44,7 +44,7 @@ def show(run_directory: Path) -> None:
 @click.option("--csv", "csv_file", type=FILE, help="Also write every figure, or --columns, to this CSV file.")
 @click.option("--json", "json_file", type=FILE, help="Also write settings, runs and every figure to this JSON file.")
 def table(runs: tuple[Path, ...], **how: Any) -> None:
-    """Compare runs: one line for runs that differ only in their seed."""
+    """Show runs: one line for runs that differ only in their seed and class order."""
     show_table(runs, **how)
 
 

@@ -11,9 +11,10 @@ from rich.console import Console
 from ...errors import InputError
 from ...files import written_aside
 from ...wording import RANDOM_WEIGHTS
-from ..results.collect import FinishedRun, Row, Spread, rounded, spread
+from ..results.collect import FinishedRun, Row
 from ..results.files import config_of, metrics_of
 from ..results.grid import Column, Grid
+from ..results.spreads import Spread, rounded, spread
 from .plan import Plan, PlannedRow
 
 Cells = tuple[str, ...]

@@ -7,10 +7,14 @@ settings that decide its result. How the work was carried out does not belong to
 from collections.abc import Mapping
 from typing import Any
 
+from ...manifests import given_class_order
 from ..config import GradientSettings, TrainingSettings, names_of
 
 SEED = "seed"
-"""The one setting in which runs of a row may differ."""
+"""The one setting of `TrainingSettings` in which runs of a row may differ."""
+
+ORDER = "class_order_seed"
+"""The one setting of what is learnt in which runs of a row may differ; None: the published or given class order."""
 
 NO_TOKENS = "no visual tokens needed"
 """What a run's provenance says of its residence where only means or sound were used."""
@@ -56,6 +60,22 @@ def facts_of(content: Mapping[str, Any]) -> dict[str, Any]:
     if provenance.get("residence") == NO_TOKENS:  # whose precision is the only one there is to choose
         facts.pop("computed_in", None)
     return facts
+
+
+def order_of(content: Mapping[str, Any]) -> int | None:
+    """The seed that a run's class order was drawn from, from the content of a config.json; None: the given order."""
+    found: int | None = content["run"].get(ORDER)
+    return found
+
+
+def given_tasks(content: Mapping[str, Any]) -> list[list[str]]:
+    """A run's tasks as they are in the class order that its own was drawn from: the same for every order of a list."""
+    tasks: list[list[str]] = content["provenance"].get("tasks", [])
+    seed = order_of(content)
+    if seed is None:
+        return tasks
+    names = iter(given_class_order([name for task in tasks for name in task], seed))
+    return [[next(names) for _ in task] for task in tasks]
 
 
 def other_settings(here: Mapping[str, Any], there: Mapping[str, Any], *, resumed: bool = False) -> str | None:

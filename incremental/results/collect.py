@@ -1,19 +1,18 @@
-"""Finished runs gathered into rows: runs that differ in nothing but their seed, and what tells rows apart."""
+"""Finished runs gathered into rows: runs that differ in nothing but their seed and the order of their classes."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ...errors import InputError, say
-from .cause import SEED, facts_of, settings_of
+from ...wording import number_of
+from .cause import ORDER, SEED, facts_of, given_tasks, order_of, settings_of
 from .files import METRICS, config_of, metrics_of
 from .metrics import FIGURES
 from .naming import row_words
+from .spreads import Spread, spread_over
 from .unfinished import unfinished_below
 
 if TYPE_CHECKING:
@@ -36,64 +35,38 @@ class FinishedRun:
         return int(self.content["run"][SEED])
 
     @property
+    def order(self) -> int | None:
+        """The seed that its class order was drawn from; None: the published or given order."""
+        return order_of(self.content)
+
+    @property
+    def repetition(self) -> str:
+        """What tells it from other runs of its row: "seed 0", "class order 2, seed 0"."""
+        return repetition(self.order, self.seed)
+
+    @property
     def cause(self) -> dict[str, Any]:
-        """What made the result, but for the seed: settings and facts."""
-        settings = settings_of(self.content)
+        """What made the result, but for the seed and the order of the classes: settings and facts."""
+        settings, facts = settings_of(self.content), facts_of(self.content)
         settings.pop(SEED, None)
-        return {"settings": settings, "facts": facts_of(self.content)}
+        if "tasks" in facts:
+            facts["tasks"] = given_tasks(self.content)
+        return {"settings": settings, "facts": facts}
 
 
-@dataclass(frozen=True)
-class Spread:
-    """A figure over several seeds."""
-
-    mean: float
-    deviation: float | None
-    """Sample standard deviation; None with one seed."""
-    interval: float | None
-    """Half the 95% interval of the mean, by Student's t; None with one seed."""
-
-    def __str__(self) -> str:
-        return self.words()
-
-    def words(self, *, digits: int = 2, interval: bool = True) -> str:
-        """Mean ± standard deviation, and half the 95% interval if `interval`; 0 is never "-0"."""
-        words = rounded(self.mean, digits)
-        if self.deviation is not None:
-            words += f" ± {rounded(self.deviation, digits)}"
-        if self.interval is not None and interval:
-            words += f" (95%: ± {rounded(self.interval, digits)})"
-        return words
-
-
-def rounded(value: float | None, digits: int = 2) -> str:
-    """A figure as it is shown everywhere: no "-0.00", and "-" where it is not defined."""
-    return "-" if value is None else f"{value:z.{digits}f}"
-
-
-def spread(values: Sequence[float | None]) -> Spread | None:
-    """Mean, standard deviation and interval; None where a figure is not defined (one task: no forgetting)."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    count = len(known)
-    if count == 1:
-        return Spread(known[0], None, None)
-    from scipy.special import stdtrit  # scipy.stats has the same and takes half a second to import
-
-    deviation = float(np.std(known, ddof=1))
-    half = float(stdtrit(count - 1, 0.975)) * deviation / math.sqrt(count)
-    return Spread(float(np.mean(known)), deviation, half)
+def repetition(order: int | None, seed: int) -> str:
+    """A run among those that differ in nothing else, in words."""
+    return f"seed {seed}" if order is None else f"class order {order}, seed {seed}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: runs of one cause, which differ in nothing but their seed."""
+    """One line of a table: runs of one cause, which differ in nothing but their seed and the order of their classes."""
 
     name: str
     runs: tuple[FinishedRun, ...]
     repeated: tuple[Path, ...] = ()
-    """Runs that repeat one of these, seed and all; they are left out."""
+    """Runs that repeat one of these, seed, class order and all; they are left out."""
     words: Mapping[str, str] = field(default_factory=dict)
     """The words of the name, by the setting or fact they tell."""
 
@@ -113,9 +86,30 @@ class Row:
         config: Mapping[str, Any] = self.runs[0].content["run"]
         return config
 
+    @property
+    def orders(self) -> tuple[int | None, ...]:
+        """The class orders of its runs, each once, the given one (None) first, drawn ones by their seeds."""
+        return tuple(sorted({run.order for run in self.runs}, key=lambda order: -1 if order is None else order))
+
+    @property
+    def counted(self) -> str:
+        """How many runs it has: "3 seeds", "15 runs in 5 class orders"."""
+        if len(self.orders) == 1:
+            return number_of(len(self.runs), "seed")
+        return f"{number_of(len(self.runs), 'run')} in {len(self.orders)} class orders"
+
+    def spread(self, values: Sequence[float | None]) -> Spread | None:
+        """Of a value a run, in the order of `runs`."""
+        return spread_over(values, [run.order for run in self.runs])
+
     def figure(self, name: str) -> Spread | None:
         """A figure of metrics.json over the runs."""
-        return spread([run.metrics.get(name) for run in self.runs])
+        return self.spread([run.metrics.get(name) for run in self.runs])
+
+    @property
+    def published(self) -> list[float]:
+        """The figures published for exactly its settings and the given class order; [] if there are none."""
+        return next((found for run in self.runs if (found := run.metrics.get("published"))), [])
 
 
 def load_runs(paths: Path | str | Sequence[Path | str]) -> list[FinishedRun]:
@@ -153,13 +147,13 @@ def _readable(folders: Sequence[Path], problems: list[InputError]) -> Iterator[F
 def rows_of(runs: Sequence[FinishedRun]) -> list[Row]:
     """Runs grouped by cause, in the order in which causes are first met.
 
-    A run that repeats another one, seed and all, must not count twice.
+    A run that repeats another one, seed, class order and all, must not count twice.
     """
-    groups: dict[str, dict[int, FinishedRun]] = {}
+    groups: dict[str, dict[tuple[int | None, int], FinishedRun]] = {}
     repeated: dict[str, list[Path]] = {}
     for run in runs:
         key = json.dumps(run.cause, sort_keys=True)
-        if groups.setdefault(key, {}).setdefault(run.seed, run) is not run:
+        if groups.setdefault(key, {}).setdefault((run.order, run.seed), run) is not run:
             repeated.setdefault(key, []).append(run.path)
     found = row_words([next(iter(group.values())).cause for group in groups.values()])
     return [
@@ -171,7 +165,7 @@ def rows_of(runs: Sequence[FinishedRun]) -> list[Row]:
 def run_records(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
     """A record a run: path, row, every setting that decides the result, facts of its cause, every figure, time, memory.
 
-    A run that repeats another one of its row, seed and all, has "(repeated)" behind the row's name.
+    A run that repeats another one of its row, seed, class order and all, has "(repeated)" behind the row's name.
 
     Figures are in percent, `seconds` in seconds, `peak_memory_bytes` in bytes.
     """
@@ -182,7 +176,7 @@ def run_records(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
     for run in runs:
         facts = {name: value for name, value in facts_of(run.content).items() if isinstance(value, str)}
         figures = {name: run.metrics.get(name) for name in (*FIGURES, "seconds", "peak_memory_bytes")}
-        line = {"path": str(run.path), "row": names[run.path], **settings_of(run.content)}
+        line = {"path": str(run.path), "row": names[run.path], **settings_of(run.content), ORDER: run.order}
         lines.append(line | facts | figures)
     return lines
 

@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from .cause import FACTS
 from .collect import Row
 from .naming import differs, follows, shortened, value_of
+
+ORDERS = "class orders"
+"""Of a row's runs, which are no part of its cause."""
 
 ASPECTS = (
     *("clips_sha256", "labels_sha256", "tasks", "cache_fingerprint", "features_sha256"),
@@ -22,12 +26,15 @@ def not_comparable(rows: Sequence[Row]) -> list[str]:
     """
     parts: dict[tuple[tuple[int, ...], ...], list[str]] = {}
     causes = [row.cause for row in rows]
-    for name in ASPECTS:
-        if not differs(causes, name) or follows(causes, name) or (name == "epochs" and _as_published(rows)):
+    for name in (*ASPECTS, ORDERS):
+        if name == ORDERS:
+            if len({row.orders for row in rows}) == 1:
+                continue
+        elif not differs(causes, name) or follows(causes, name) or (name == "epochs" and _as_published(rows)):
             continue
         by_value: dict[str, list[int]] = {}
-        for number, cause in enumerate(causes):
-            value = value_of(cause, name)
+        for number, row in enumerate(rows):
+            value = _value(row, name)
             if value is not None:
                 by_value.setdefault(json.dumps(value, sort_keys=True), []).append(number)
         parts.setdefault(tuple(map(tuple, by_value.values())), []).append(name)
@@ -40,17 +47,25 @@ def not_comparable(rows: Sequence[Row]) -> list[str]:
 
 
 def _as_published(rows: Sequence[Row]) -> bool:
-    return all(row.runs[0].metrics.get("published") for row in rows if "epochs" in row.cause["settings"])
+    return all(row.published for row in rows if "epochs" in row.cause["settings"])
+
+
+def _value(row: Row, name: str) -> Any:
+    if name == ORDERS:
+        return ["given" if order is None else str(order) for order in row.orders]
+    return value_of(row.cause, name)
 
 
 def _values(row: Row, names: Sequence[str]) -> str:
     words = []
     for name in names:
-        value = value_of(row.cause, name)
+        value = _value(row, name)
         title = FACTS[name][0] if name in FACTS else name
         if name == "tasks" and isinstance(value, list):
             classes = sum(len(task) for task in value)
             words.append(f"{len(value)} tasks of {classes} classes, {shortened(value)}")
+        elif name == ORDERS:
+            words.append(f"{name if len(value) > 1 else 'class order'} {', '.join(value)}")
         else:
             words.append(f"{title} {shortened(value)}")
     return ", ".join(words)

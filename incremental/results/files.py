@@ -44,6 +44,7 @@ class _Run(_Shape):
 
     method: str = ""
     seed: int = 0
+    class_order_seed: int | None = None
     modality: str = ""
     dataset: FileName | None = None
     manifest: FileName | None = None
@@ -118,12 +119,19 @@ def check_free(folder: Path) -> None:
         return
     if any((seed / CONFIG).is_file() for seed in folder.glob("seed-*")):
         raise InputError(f"{folder} holds runs of several seeds: give --seeds to go on, or choose another --out")
+    if any(folder.glob(f"order-*/seed-*/{CONFIG}")):
+        raise InputError(f"{folder} holds runs of several class orders: give --class-orders, or choose another --out")
     raise InputError(f"{folder} is not empty and holds no run; choose another --out")
 
 
+def repeat_folder(out: Path, order: int | None, seed: int) -> Path:
+    """Where one of several runs is that differ in their seed and in the order of their classes (None: as given)."""
+    return (out if order is None else out / f"order-{order}") / f"seed-{seed}"
+
+
 def holds_single_run(folder: Path) -> InputError:
-    """The error for a folder that is to hold runs of several seeds and holds one run (returned, not raised)."""
-    return InputError(f"{folder} holds a single run; choose another --out for several seeds")
+    """The error for a folder that is to hold several runs and holds one (returned, not raised)."""
+    return InputError(f"{folder} holds a single run; choose another --out for several seeds or class orders")
 
 
 def busy_words(folder: Path) -> str:

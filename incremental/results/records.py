@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import unknown
 from ...files import written_aside
-from .cause import FACTS, SEED, facts_of, settings_of
+from .cause import FACTS, ORDER, SEED, facts_of, settings_of
 from .collect import FinishedRun, Row, run_records
 from .comparable import not_comparable
 from .metrics import FIGURES
@@ -24,7 +24,7 @@ def column_names(runs: Sequence[FinishedRun], *, per_run: bool) -> list[str]:
     """Every name that `chosen` knows for these runs."""
     settings = dict.fromkeys(name for run in runs for name in settings_of(run.content))
     facts = dict.fromkeys(name for name in FACTS for run in runs if name in facts_of(run.content))
-    others = [SEED, "path"] if per_run else []
+    others = [ORDER, SEED, "path"] if per_run else []
     names = [name for name in settings if name not in (SEED, "method")]
     return [*MEASURED, "published", *names, *facts, *others]
 
@@ -43,22 +43,25 @@ def chosen(words: str, runs: Sequence[FinishedRun], *, per_run: bool) -> list[st
 
 
 def row_records(rows: Sequence[Row], columns: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """A record a row: its name, how many runs, and of every figure the mean, the sample standard deviation and half the
-    95% interval of the mean (None with one run); of `columns` alone where they are given, settings and facts too.
+    """A record a row: its name, how many runs and class orders, and of every figure the mean, the sample standard
+    deviation and half the 95% interval of the mean (None with one run), and where a row has several class orders the
+    pooled deviation over the seeds within them; of `columns` alone where they are given, settings and facts too.
 
     Figures are in percent, `seconds` in seconds, `peak_memory_bytes` in bytes.
     """
     found = []
     for row in rows:
-        record: dict[str, Any] = {"row": row.name, "runs": len(row.runs)}
+        record: dict[str, Any] = {"row": row.name, "runs": len(row.runs), "class_orders": len(row.orders)}
         for name in columns or MEASURED:
             if name not in MEASURED:
-                record[name] = row.runs[0].metrics.get(name) if name == "published" else value_of(row.cause, name)
+                record[name] = row.published or None if name == "published" else value_of(row.cause, name)
                 continue
             figure = row.figure(name)
             record[name] = figure.mean if figure else None
             record[f"{name}_deviation"] = figure.deviation if figure else None
             record[f"{name}_interval95"] = figure.interval if figure else None
+            if len(row.orders) > 1:
+                record[f"{name}_deviation_within_orders"] = figure.within if figure else None
         found.append(record)
     return found
 
@@ -84,14 +87,21 @@ def document(rows: Sequence[Row]) -> dict[str, Any]:
             {
                 "row": row.name,
                 "seeds": [run.seed for run in row.runs],
+                "class_order_seeds": [run.order for run in row.runs],
                 "paths": [str(run.path) for run in row.runs],
                 "random_encoder_weights": row.random_weights,
                 **row.cause,
                 "figures": {
-                    name: one and {"mean": one.mean, "deviation": one.deviation, "interval95": one.interval}
+                    name: one
+                    and {
+                        "mean": one.mean,
+                        "deviation": one.deviation,
+                        "interval95": one.interval,
+                        "deviation_within_orders": one.within,
+                    }
                     for name, one in figures.items()
                 },
-                "published": row.runs[0].metrics.get("published"),
+                "published": row.published or None,
             }
         )
     return {"rows": lines, "not_comparable": not_comparable(rows)}

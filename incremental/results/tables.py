@@ -8,12 +8,14 @@ from rich.text import Text
 
 from ...errors import shown
 from ...wording import RANDOM_WEIGHTS
-from .collect import FinishedRun, Row, rounded, spread
+from .cause import ORDER
+from .collect import FinishedRun, Row
 from .comparable import not_comparable
 from .grid import Column, Grid
 from .metrics import FIGURES
 from .naming import shortened
 from .records import MEASURED, row_records, runs_only
+from .spreads import rounded
 
 MAIN = {name: figure.title for name, figure in FIGURES.items() if figure.main}
 """Titles of the figures of the main table, by name."""
@@ -25,6 +27,9 @@ TITLES = {name: figure.title for name, figure in FIGURES.items()} | {
     "seconds": "Seconds a run",
     "peak_memory_bytes": "Peak memory, MiB",
     "published": "Published MA / AF",
+    "seed": "Seed",
+    "path": "Path",
+    ORDER: "Class order",
 }
 """Headings of columns, by name; settings have their own names."""
 
@@ -52,6 +57,8 @@ def _results_grid(rows: Sequence[Row], columns: Sequence[str], digits: int, *, i
         Column("Method", tuple(_marked(row.name, row.random_weights) for row in rows), names=True),
         Column("Runs", tuple(str(len(row.runs)) for row in rows)),
     ]
+    if any(len(row.orders) > 1 for row in rows):
+        found.append(Column("Class orders", tuple(str(len(row.orders)) for row in rows), spare=True))
     for name in columns or MAIN:
         found.append(Column(TITLES.get(name, name), tuple(_cell(row, name, digits, interval) for row in rows)))
     if not columns:
@@ -80,7 +87,8 @@ def runs_grid(
     runs: Sequence[FinishedRun], *, width: int | None = None, digits: int | None = None, columns: Sequence[str] = ()
 ) -> Grid:
     """The main figures or `columns`, a line a run."""
-    names = columns or ("seed", *MAIN, "seconds", "path")
+    of_orders = (ORDER,) if len({run.order for run in runs}) > 1 else ()
+    names = columns or (*of_orders, "seed", *MAIN, "seconds", "path")
     records = runs_only(runs, names)
     rows = tuple(
         _marked(str(record["row"]), run.metrics["random_encoder_weights"])
@@ -89,9 +97,7 @@ def runs_grid(
     found = [Column("Method", rows, names=True)]
     for name in names:
         cells = tuple(_value(name, record[name], 2 if digits is None else digits) for record in records)
-        found.append(
-            Column(TITLES.get(name, name.capitalize() if name in ("seed", "path") else name), cells, name == "path")
-        )
+        found.append(Column(TITLES.get(name, name), cells, name == "path"))
     grid = Grid(tuple(found))
     return grid if width is None else grid.fitted(width)
 
@@ -112,7 +118,7 @@ def _cell(row: Row, name: str, digits: int, interval: bool) -> str:
         (record,) = row_records([row], [name])
         return _value(name, record[name], digits)
     figures = [run.metrics.get(name) for run in row.runs]
-    figure = spread([_mebibytes(value) if name == "peak_memory_bytes" else value for value in figures])
+    figure = row.spread([_mebibytes(value) if name == "peak_memory_bytes" else value for value in figures])
     return "-" if figure is None else figure.words(digits=_digits(name, digits), interval=interval)
 
 
@@ -138,7 +144,7 @@ def _digits(name: str, digits: int) -> int:
 
 def published_words(row: Row) -> str:
     """The figures published for exactly a row's settings, as decided when its runs finished; "" if there are none."""
-    return " / ".join(map(rounded, row.runs[0].metrics.get("published") or ()))
+    return " / ".join(map(rounded, row.published))
 
 
 def notes(rows: Sequence[Row], *, deviation: bool = True, interval: bool = True) -> list[str]:
@@ -147,7 +153,9 @@ def notes(rows: Sequence[Row], *, deviation: bool = True, interval: bool = True)
     lines = ["All figures in percent; forgetting: lower is better."]
     if deviation and any(len(row.runs) > 1 for row in rows):
         more = "; 95%: half the 95% interval of the mean (Student's t)" if interval else ""
-        lines.append(f"±: sample standard deviation over the runs{more}.")
+        lines.append(f"{_deviations(rows)}{more}.")
+    if any(len(row.orders) > 1 and row.published for row in rows):
+        lines.append("Published figures are of the given class order alone.")
     if any(row.random_weights for row in rows):
         lines.append(f"{MARK} {RANDOM_WEIGHTS}.")
     if any(run.metrics["model_choice"] == "best" for run in runs):
@@ -156,12 +164,22 @@ def notes(rows: Sequence[Row], *, deviation: bool = True, interval: bool = True)
     return lines + not_comparable(rows)
 
 
+def _deviations(rows: Sequence[Row]) -> str:
+    """What stands behind ±."""
+    over_seeds = "sample standard deviation over the runs"
+    several = [row for row in rows if len(row.orders) > 1]
+    if not several:
+        return f"±: {over_seeds}"
+    words = "± of several class orders: sample standard deviation over the orders' means"
+    if any(len(row.runs) > len(row.orders) for row in several):
+        words += "; the second ±, over the seeds within an order"
+    return words if len(several) == len(rows) else f"{words}; other ±: {over_seeds}"
+
+
 def run_tables(run: FinishedRun) -> list[Table]:
     """One run: its figures, and its accuracy matrix."""
     metrics = run.metrics
-    title = _marked(
-        f"{metrics['method']} ({metrics['modality']}), seed {metrics['seed']}", metrics["random_encoder_weights"]
-    )
+    title = _marked(f"{metrics['method']} ({metrics['modality']}), {run.repetition}", metrics["random_encoder_weights"])
     figures = figures_table(title, {figure.title: metrics.get(name) for name, figure in FIGURES.items()}, unit="%")
     if "leak_free" in metrics:
         for name, value in metrics["leak_free"].items():

@@ -23,10 +23,11 @@ from ..learning.state import Stopped
 from ..methods import all_methods, executed_plugins
 from ..results.files import content_of
 from . import configure as configuration
-from .experiment import place_for, places_for_seeds, run_once, run_seeds
+from .experiment import place_for, run_once, run_repeats
 from .listeners import Guarded, Listener
 from .problem import Data, Problem, absolute, load_data, load_problem
 from .provenance import ways_of
+from .repeats import Repeats, repeats_of
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,13 @@ class ConfiguredRun:
         """As config.json has it."""
         return configuration.as_plain(self.config, self.settings)
 
-    def check_place(self, out: Path, seeds: int | None = None) -> list[Path]:
+    def check_place(self, out: Path, repeats: Repeats | None = None) -> list[Path]:
         """The folders of finished runs in `out`; InputError where it is taken by another run.
 
         To be asked before features are loaded, which takes its time.
         """
-        if seeds is None:
-            places = [place_for(self.config, self.settings, out)]
-        else:
-            places = list(places_for_seeds(self.config, self.settings, out, seeds).values())
+        configs = {out: self.config} if repeats is None else repeats.configs(self.config, out)
+        places = [place_for(config, self.settings, folder) for folder, config in configs.items()]
         return [place.path for place in places if place.finished]
 
     def notes(self, data: Data) -> list[str]:
@@ -174,6 +173,7 @@ def run(
     out: Path | str,
     *,
     seeds: int | None = None,
+    class_orders: int | None = None,
     listeners: Sequence[Listener] = (),
     data: Data | None = None,
     stop_asked: Callable[[], bool] = lambda: False,
@@ -184,6 +184,8 @@ def run(
         configured: from `configure`.
         out: folder of the results.
         seeds: run this many seeds, from the configured one on, in OUT/seed-N.
+        class_orders: run this many class orders, the published or given one in OUT/seed-N and those drawn from
+            `class_order_seed` K = 1, 2, ... in OUT/order-K/seed-N; one seed of each, unless `seeds` says more.
         listeners: told of the course of every run. One that raises an exception is named in a warning and told nothing
             more; the run goes on.
         data: what `configured.load()` gave, where several calls are to share the loaded features.
@@ -194,10 +196,8 @@ def run(
             run that learns something else, or in another way.
         Stopped: as `stop_asked` wanted; the same call resumes the run to the same bits.
     """
-    out = Path(out)
-    if seeds is not None and (isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1):
-        raise InputError(f"seeds is how many seeds to run, a number from 1 on, not {seeds!r}")
-    configured.check_place(out, seeds)
+    out, repeats = Path(out), repeats_of(seeds, class_orders)
+    configured.check_place(out, repeats)
     kind, config, settings = configured.kind, configured.config, configured.settings
     if data is None:
         data = configured.load()
@@ -205,9 +205,9 @@ def run(
         data.check(config, configured.problem, kind)
     guarded = [Guarded(listener) for listener in listeners]
     with plugins_told(configured.plugins):
-        if seeds is None:
+        if repeats is None:
             return [run_once(kind, config, settings, data, out, guarded, stop_asked, configured.plugins)]
-        return run_seeds(kind, config, settings, data, out, seeds, guarded, stop_asked, configured.plugins)
+        return run_repeats(kind, config, settings, data, out, repeats, guarded, stop_asked, configured.plugins)
 
 
 @contextmanager

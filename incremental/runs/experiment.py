@@ -1,7 +1,7 @@
-"""One run, or one for each of several seeds, on features that are loaded once: learn, and write the results."""
+"""One run, or several that differ in seed and class order, on features that are loaded once: learn, and write the
+results."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from ..learning.randomness import seeded_initialisation
 from ..learning.state import Progress
 from ..learning.trainer import Trainer
 from ..model.heads import Widths
-from ..results.files import CONFIG, holds_single_run
 from .configure import as_plain
 from .directory import Keeper, RunDirectory
 from .history import HistoryFile
@@ -21,6 +20,7 @@ from .outcome import metrics_of
 from .problem import Data, enough_memory
 from .provenance import provenance
 from .published import published_figures
+from .repeats import Repeats
 
 
 def build_method(kind: type[BaseMethod], config: RunConfig, settings: Any, widths: Widths) -> BaseMethod:
@@ -32,16 +32,6 @@ def build_method(kind: type[BaseMethod], config: RunConfig, settings: Any, width
 def place_for(config: RunConfig, settings: Any, out: Path) -> RunDirectory:
     """The folder of one run, which may be finished; InputError where it is taken by another."""
     return RunDirectory(out, as_plain(config, settings))
-
-
-def places_for_seeds(config: RunConfig, settings: Any, out: Path, seeds: int) -> dict[int, RunDirectory]:
-    """The folder of each of several runs, by seed; finished ones are allowed. InputError where `out` is one run's."""
-    if (out / CONFIG).is_file():
-        raise holds_single_run(out)
-    return {
-        seed: RunDirectory(out / f"seed-{seed}", as_plain(replace(config, seed=seed), settings))
-        for seed in range(config.seed, config.seed + seeds)
-    }
 
 
 def run_once(
@@ -88,25 +78,27 @@ def run_once(
     return metrics
 
 
-def run_seeds(
+def run_repeats(
     kind: type[BaseMethod],
     config: RunConfig,
     settings: Any,
     data: Data,
     out: Path,
-    seeds: int,
+    repeats: Repeats,
     listeners: Sequence[Listener] = (),
     stop_asked: Callable[[], bool] = lambda: False,
     plugins: Mapping[str, str] | None = None,
 ) -> list[Mapping[str, Any]]:
-    """`seeds` runs in out/seed-N, N from the configuration's seed on, sharing the loaded features.
+    """Each seed of each class order in a folder of its own below `out`, sharing the loaded features.
 
-    Finished ones are left as they are. InputError, before any is run, where one there is of another cause.
+    Finished ones are left as they are. InputError, before any is run, where one there is of another cause, or where a
+    class order makes a task that cannot be learnt or tested.
     """
-    places = places_for_seeds(config, settings, out, seeds)
-    for directory in places.values():
-        directory.check(provenance(config, data, kind, plugins))
+    configs = repeats.configs(config, out)
+    ordered = {order: data.in_order(order, kind) for order in {one.class_order_seed for one in configs.values()}}
+    for folder, one in configs.items():
+        place_for(one, settings, folder).check(provenance(one, ordered[one.class_order_seed], kind, plugins))
     return [
-        run_once(kind, replace(config, seed=seed), settings, data, directory.path, listeners, stop_asked, plugins)
-        for seed, directory in places.items()
+        run_once(kind, one, settings, ordered[one.class_order_seed], folder, listeners, stop_asked, plugins)
+        for folder, one in configs.items()
     ]

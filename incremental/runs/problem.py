@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,17 @@ class Data:
         if largest_batch(config, self.table) != self.residence.largest_batch:
             raise InputError(f"the data were loaded for batches of another size: {anew}")
         check_table(self.table, config, kind)
+
+    def in_order(self, class_order_seed: int | None, kind: type[BaseMethod]) -> "Data":
+        """The same clips and features with classes and tasks in another order. InputError where that makes a task that
+        `kind` cannot learn or be tested on."""
+        config = replace(self.config, class_order_seed=class_order_seed)
+        lost = set(self.lost)
+        cached = [clip for clip in self.problem.manifest.clips if clip not in lost]
+        table = clip_table(config, self.problem, cached)
+        assert table.ids == self.table.ids  # features are held by the numbers of the clips
+        check_table(table, config, kind)
+        return replace(self, table=table, config=config)
 
     def losses(self) -> list[str]:
         """Lines on what the cache lacks: how many clips by split and class, and classes that no figure tests."""

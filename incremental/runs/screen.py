@@ -12,6 +12,7 @@ from rich.text import Text
 from ...errors import say, shown
 from ...wording import duration, number_of
 from ..learning import state
+from ..results.collect import repetition
 from .listeners import Listener, StartedRun
 from .outcome import outcome_of
 
@@ -36,7 +37,7 @@ def times(gone: float, left: float | None) -> str:
 
 
 class Screen(Listener):
-    """Shows the progress of one run, or of several with their seeds; a context manager."""
+    """Shows the progress of one run, or of several with their seeds and class orders; a context manager."""
 
     def __init__(
         self, *, several: bool = False, clock: Callable[[], float] = time.monotonic, every: float = EVERY
@@ -117,7 +118,7 @@ class Screen(Listener):
         self.bar.update(self.total, completed=_total(run))
 
     def _name(self, run: StartedRun) -> str:
-        return f"seed {run.config.seed}, " if self.several else ""
+        return f"{repetition(run.config.class_order_seed, run.config.seed)}, " if self.several else ""
 
     def _say(self, run: StartedRun, words: str) -> None:
         """A line above the bar."""

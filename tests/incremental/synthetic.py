@@ -133,7 +133,7 @@ SETTINGS: dict[str, Any] = {
 
 
 class Prepared(NamedTuple):
-    """What `run_once` and `run_seeds` begin with."""
+    """What `run_once` and `run_repeats` begin with."""
 
     kind: type[BaseMethod]
     config: RunConfig

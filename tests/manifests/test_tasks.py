@@ -1,6 +1,6 @@
 import pytest
 from avcil.errors import InputError
-from avcil.manifests import read_tasks, shuffled_class_order, split_into_tasks
+from avcil.manifests import given_class_order, read_tasks, shuffled_class_order, split_into_tasks
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +68,11 @@ def test_bad_tasks_are_named(tmp_path, text, words):
         read_tasks(path, ["a", "b", "c"])
     assert str(error.value).startswith(str(path))
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**70])
+def test_the_order_that_one_was_drawn_from_is_found_again(seed: int):
+    given = tuple(f"class {number}" for number in range(57))
+    drawn = shuffled_class_order(given, seed)
+    assert drawn != given
+    assert given_class_order(drawn, seed) == given

@@ -31,7 +31,7 @@ TAG = 14
 
 
 def matrices(rows: Sequence[Row], width: float, *, bare: bool = False) -> Figure:
-    """Accuracy on the test clips of each task after each task, mean over seeds; a matrix a row."""
+    """Accuracy on the test clips of each task after each task, mean over runs; a matrix a row."""
     found = [mean_matrix(row) for row in rows]
     titles = [row.name for row in rows]
     return grid(found, titles, width, "Tested on task", "After task", "Accuracy (%)", bare=bare)
@@ -47,7 +47,7 @@ def task_confusion(rows: Sequence[Row], width: float, *, bare: bool = False) -> 
 
 
 def class_confusion(rows: Sequence[Row], width: float, *, bare: bool = False) -> Figure:
-    """The same between classes, in class order; lines part tasks."""
+    """The same between classes, in class order; lines part tasks where there is one order."""
     found = [confusion(row, by_task=False) for row in rows]
     return grid(
         found,
@@ -57,7 +57,8 @@ def class_confusion(rows: Sequence[Row], width: float, *, bare: bool = False) ->
         "Class",
         "Share of the class's clips (%)",
         names=[class_names(row) for row in rows],
-        parts=[np.cumsum(task_sizes(row))[:-1].tolist() for row in rows],
+        # Tasks of several class orders have other classes each.
+        parts=[np.cumsum(task_sizes(row))[:-1].tolist() if len(row.orders) == 1 else [] for row in rows],
         bare=bare,
     )
 

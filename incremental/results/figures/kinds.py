@@ -29,7 +29,7 @@ class Kind:
     """How it is to be read, as a caption says it."""
 
 
-BAND_WORDS = "mean over seeds; bands: 95% interval of the mean (Student's t), where there are several"
+BAND_WORDS = "mean over runs; bands: 95% interval of the mean over seeds or class orders (Student's t), if several"
 KINDS = {
     "curves": Kind(curves, "Accuracy by task", f"Accuracy on all classes seen so far, after each task: {BAND_WORDS}."),
     "matrix": Kind(
@@ -49,17 +49,17 @@ KINDS = {
         task_confusion,
         "Confusion between tasks",
         "After the last task: the task that clips are of (down) and the task of the class answered (across), "
-        "all seeds together; a row adds to 100%.",
+        "all runs together; a row adds to 100%.",
     ),
     "class-confusion": Kind(
         class_confusion,
         "Confusion between classes",
-        "After the last task: class (down) and answer (across) in class order, all seeds together; lines part tasks.",
+        "After the last task: class (down) and answer (across) in class order, all runs together; lines part tasks.",
     ),
     "training": Kind(
         training_curves,
         "Training curves",
-        "Loss of each epoch, task after task (vertical lines): mean over seeds. Dashed, on the right axis and where it "
+        "Loss of each epoch, task after task (vertical lines): mean over runs. Dashed, on the right axis and where it "
         "was worked out: accuracy on validation clips (%).",
     ),
 }

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from ....errors import InputError
 from ....plugins import in_one_line
-from ..collect import FinishedRun, Row, Spread, spread
+from ..cause import given_tasks
+from ..collect import FinishedRun, Row
 from ..metrics import confusion_matrix, forgetting_by_task
 from ..naming import row_names
 from ..own import saved_predictions
+from ..spreads import Spread
 
 Numbers = NDArray[np.float64]
 
@@ -28,7 +30,7 @@ MEMORY_SIZE = "memory_size"
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a figure: a value over seeds at each place."""
+    """A line of a figure: a value over the runs of a row at each place."""
 
     name: str
     places: tuple[float, ...]
@@ -41,7 +43,7 @@ class Line:
 
     @property
     def has_interval(self) -> bool:
-        """Whether there are several seeds at some place."""
+        """Whether there are several runs at some place."""
         return any(value.interval is not None for value in self.values)
 
 
@@ -60,13 +62,13 @@ def forgetting_lines(rows: Sequence[Row]) -> list[Line]:
 
 
 def _by_task(row: Row, first: int, values: Callable[[FinishedRun], Sequence[float]]) -> Line:
-    spreads = [spread(of_task) for of_task in zip(*(values(run) for run in row.runs), strict=True)]
+    spreads = [row.spread(of_task) for of_task in zip(*(values(run) for run in row.runs), strict=True)]
     known = [value for value in spreads if value is not None]
     return Line(row.name, tuple(range(first, first + len(known))), tuple(known))
 
 
 def mean_matrix(row: Row) -> Numbers:
-    """(T, T) a[t, i], mean over seeds; NaN above the diagonal."""
+    """(T, T) a[t, i], mean over runs; NaN above the diagonal."""
     tasks = len(row.runs[0].metrics["accuracy_by_task"])
     matrix = np.full((tasks, tasks), np.nan)
     for number in range(tasks):
@@ -116,20 +118,26 @@ def task_sizes(row: Row) -> list[int]:
 
 
 def class_names(row: Row) -> list[str]:
-    """In class order."""
-    return [name for task in row.runs[0].content["provenance"]["tasks"] for name in task]
+    """In class order; in the given one where runs have several."""
+    tasks = row.runs[0].content["provenance"]["tasks"] if len(row.orders) == 1 else given_tasks(row.runs[0].content)
+    return [name for task in tasks for name in task]
 
 
 def confusion(row: Row, *, by_task: bool) -> Numbers:
-    """Shares of the answers after the last task, all seeds together: row = true, column = answered, a row adds to 100.
+    """Shares of the answers after the last task, all runs together: row = true, column = answered, a row adds to 100.
 
-    (T, T) between tasks or (C, C) between classes in class order; NaN in a row without test clips. InputError where
-    predictions.csv of a run is gone or damaged.
+    (T, T) between tasks or (C, C) between classes as `class_names` has them; NaN in a row without test clips.
+    InputError where predictions.csv of a run is gone or damaged.
     """
     sizes = task_sizes(row)
     counts = np.zeros((sum(sizes), sum(sizes)), dtype=np.int64)
     for run in row.runs:
-        counts += confusion_matrix(saved_predictions(run)[-1], sum(sizes))
+        of_run = confusion_matrix(saved_predictions(run)[-1], sum(sizes))
+        if not by_task and len(row.orders) > 1:
+            learnt = [name for task in run.content["provenance"]["tasks"] for name in task]
+            places = [learnt.index(name) for name in class_names(row)]
+            of_run = of_run[np.ix_(places, places)]
+        counts += of_run
     if by_task:
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
         counts = np.add.reduceat(np.add.reduceat(counts, starts, axis=0), starts, axis=1)
@@ -140,7 +148,7 @@ def confusion(row: Row, *, by_task: bool) -> Numbers:
 
 @dataclass(frozen=True)
 class Training:
-    """How a row's runs learnt: means over seeds, epoch by epoch, all tasks strung together."""
+    """How a row's runs learnt: means over runs, epoch by epoch, all tasks strung together."""
 
     name: str
     loss: Numbers
@@ -163,7 +171,7 @@ def training(row: Row) -> Training | None:
         return None
     if any(not np.array_equal(other, tasks) for other, _, _ in histories):
         raise InputError(
-            f"{row.runs[0].path.parent}: the {HISTORY} of runs that differ only in their seed do not match"
+            f"{row.runs[0].path.parent}: the {HISTORY} of runs that differ only in seed or class order do not match"
         )
     checked = [validation for _, _, validation in histories if validation is not None]
     return Training(

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ....wording import size
-from ..collect import Row, Spread
+from ..collect import FinishedRun, Row
 from ..figures.series import Line
+from ..files import repeat_folder
 from ..metrics import FIGURES
+from ..spreads import Spread
 from ..tables import MAIN, published_words
 
 WEIGHTS = "weights"
@@ -36,7 +38,8 @@ class Table:
 class Repeat:
     """How a run is repeated."""
 
-    seed: int
+    name: str
+    """Its seed, and its class order where that was drawn."""
     folder: str
     command: str
 
@@ -64,14 +67,16 @@ def identifier(number: int) -> str:
 def main_table(rows: Sequence[Row]) -> Table:
     """The figures of the main table with what was published for the same settings, a line a row."""
     published = [published_words(row) for row in rows]
-    headings = ["Method", "Seeds", *(f"{title} (%)" for title in MAIN.values())]
+    headings = ["Method", "Runs", *(f"{title} (%)" for title in MAIN.values())]
     lines = []
     for row, words in zip(rows, published, strict=True):
-        cells = [row.name, str(len(row.runs)), *(spread_words(row.figure(name)) for name in MAIN)]
+        cells = [row.name, row.counted, *(spread_words(row.figure(name)) for name in MAIN)]
         lines.append((*cells, words or "-") if any(published) else tuple(cells))
     if any(published):
         headings.append("Published MA / AF (%)")
     caption = "Mean ± standard deviation over seeds, and in brackets half the 95% interval of the mean"
+    if any(len(row.orders) > 1 for row in rows):
+        caption += "; of several class orders: over the orders' means, then ± over the seeds within an order"
     return Table(caption, tuple(headings), tuple(lines), links_of(rows))
 
 
@@ -83,7 +88,7 @@ def all_figures(rows: Sequence[Row]) -> Table:
 
 
 def cost_table(rows: Sequence[Row]) -> Table:
-    """Time, memory and bytes of a run, means over seeds."""
+    """Time, memory and bytes of a run, means over runs."""
     lines = []
     for row in rows:
         seconds, memory = row.figure("seconds"), row.figure("peak_memory_bytes")
@@ -100,7 +105,7 @@ def cost_table(rows: Sequence[Row]) -> Table:
             )
         )
     headings = ("Method", "Seconds a run", "Most memory held", "Weights of all tasks", "Folder of a run", "Device")
-    return Table("Means over seeds", headings, tuple(lines), links_of(rows))
+    return Table("Means over runs", headings, tuple(lines), links_of(rows))
 
 
 def lines_table(lines: Sequence[Line], caption: str, head: str) -> Table:
@@ -121,7 +126,8 @@ def spread_words(value: Spread | None, *, interval: bool = True) -> str:
         return "-"
     if value.deviation is None or value.interval is None:
         return f"{value.mean:.1f}"
-    return f"{value.mean:.1f} ± {value.deviation:.1f}" + (f" [{value.interval:.1f}]" if interval else "")
+    within = "" if value.within is None else f" ± {value.within:.1f}"
+    return f"{value.mean:.1f} ± {value.deviation:.1f}{within}" + (f" [{value.interval:.1f}]" if interval else "")
 
 
 def links_of(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -149,15 +155,13 @@ def _cause(row: Row, number: int) -> Cause:
     for other in row.runs[1:]:
         for name, value in other.content["provenance"].items():
             if value != first["provenance"].get(name):
-                differing.append((str(other.seed), name, in_words(value)))
-    others = Table("What differs in runs of other seeds", ("Seed", "Entry", "Value"), tuple(differing))
+                differing.append((other.repetition, name, in_words(value)))
+    others = Table("What differs in other runs", ("Run", "Entry", "Value"), tuple(differing))
     repeats = tuple(
         Repeat(
-            run.seed,
+            run.repetition,
             str(run.path),
-            shlex.join(
-                ["avcil-incr", "run", "--config", str(run.path / "config.json"), "--out", _again(number, run.seed)]
-            ),
+            shlex.join(["avcil-incr", "run", "--config", str(run.path / "config.json"), "--out", _again(number, run)]),
         )
         for run in row.runs
     )
@@ -166,8 +170,8 @@ def _cause(row: Row, number: int) -> Cause:
     return Cause(identifier(number), row.name, repeats, settings, lines, others if differing else None, left_out)
 
 
-def _again(number: int, seed: int) -> str:
-    return f"repeated/{identifier(number)}/seed-{seed}"
+def _again(number: int, run: FinishedRun) -> str:
+    return str(repeat_folder(Path("repeated", identifier(number)), run.order, run.seed))
 
 
 def in_words(value: Any) -> str:

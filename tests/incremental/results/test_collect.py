@@ -3,60 +3,23 @@
 import contextlib
 import io
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from avcil.errors import InputError
 from avcil.incremental.results.cause import FACTS
-from avcil.incremental.results.collect import Spread, frame, load_runs, rounded, rows_of, spread
+from avcil.incremental.results.collect import frame, load_runs, rows_of
 from avcil.incremental.results.metrics import FIGURES
 from avcil.incremental.results.records import document, row_records
-from avcil.incremental.results.tables import notes, results_table, run_tables
+from avcil.incremental.results.spreads import spread, spread_over
+from avcil.incremental.results.tables import notes, results_grid, results_table, run_tables
+from avcil.manifests import shuffled_class_order
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
 from .finished import METRICS, write
-
-
-def test_spread_of_three_by_hand():
-    """72, 75, 81: mean 76, deviations -4, -1, 5; sd = sqrt(42 / 2); t(0.975, 2) = 4.30265 / sqrt(3) x sd."""
-    found = spread([72.0, 75.0, 81.0])
-    assert found is not None
-    assert found.mean == pytest.approx(76.0)
-    assert found.deviation == pytest.approx(math.sqrt(21))
-    assert found.interval == pytest.approx(4.302652729911275 * math.sqrt(21) / math.sqrt(3))
-    assert str(found) == "76.00 ± 4.58 (95%: ± 11.38)"
-
-
-def test_spread_of_two_by_hand():
-    """t(0.975, 1) = 12.7062; sd of 1 and 3 is sqrt(2), over sqrt(2) is 1."""
-    found = spread([1.0, 3.0])
-    assert found is not None
-    assert (found.mean, found.deviation) == pytest.approx((2.0, math.sqrt(2)))
-    assert found.interval == pytest.approx(12.706204736, rel=1e-8)
-
-
-def test_one_run_has_no_deviation_and_no_run_no_figure():
-    assert spread([4.25]) == Spread(4.25, None, None)
-    assert str(spread([4.25])) == "4.25"
-    assert spread([None, None]) is None
-    assert spread([]) is None
-
-
-def test_words_of_a_figure():
-    """Narrow without the interval; a small negative number is 0, never "-0"."""
-    found = spread([72.0, 75.0, 81.0])
-    assert found is not None
-    assert found.words(digits=1, interval=False) == "76.0 ± 4.6"
-    assert [rounded(-0.001), rounded(-0.006), rounded(None), rounded(1.25, 1)] == ["0.00", "-0.01", "-", "1.2"]
-
-
-def test_equal_runs_have_no_width():
-    assert spread([5.0] * 5) == Spread(5.0, 0.0, 0.0)
-
 
 # --------------------------------------------------------------------------------------------------- grouping
 
@@ -85,6 +48,53 @@ def test_a_run_that_repeats_another_does_not_count_twice(tmp_path: Path):
     (row,) = rows_of([first, again, other])
     assert (row.name, row.runs, row.repeated) == ("x", (first, other), (again.path,))
     assert f"left out, since it repeats a run in the table: {again.path}" in notes([row])
+
+
+def test_class_orders_drawn_from_one_list_make_one_row(tmp_path: Path):
+    """Orders of other classes, or given by a file, are rows of their own."""
+    given = [["a", "b"], ["c", "d"]]
+    drawn = list(shuffled_class_order("abcd", 7))
+    assert drawn != list("abcd")
+    write(tmp_path / "given", tasks=given, mean_accuracy=50.0)
+    write(tmp_path / "drawn", class_order_seed=7, tasks=[drawn[:2], drawn[2:]], mean_accuracy=60.0)
+    (row,) = rows_of(load_runs(tmp_path))
+    assert (row.orders, row.counted) == ((None, 7), "2 runs in 2 class orders")
+    assert row.figure("mean_accuracy") == spread([60.0, 50.0])
+    assert [run.repetition for run in row.runs] == ["class order 7, seed 0", "seed 0"]
+    write(tmp_path / "other", class_order_seed=7, tasks=given, mean_accuracy=70.0)
+    assert len(rows_of(load_runs(tmp_path))) == 2
+    write(tmp_path / "file", tasks=[drawn[:2], drawn[2:]], mean_accuracy=80.0)
+    assert len(rows_of(load_runs(tmp_path))) == 3
+
+
+def test_the_same_seed_of_two_orders_is_no_repetition(tmp_path: Path):
+    for number, (order, seed) in enumerate([(None, 0), (None, 1), (1, 0), (1, 1), (1, 1)]):
+        write(tmp_path / str(number), class_order_seed=order, seed=seed, mean_accuracy=float(number))
+    (row,) = rows_of(load_runs(tmp_path))
+    assert [(run.order, run.seed) for run in row.runs] == [(None, 0), (None, 1), (1, 0), (1, 1)]
+    assert row.repeated == (tmp_path / "4",)
+    assert row.figure("mean_accuracy") == spread_over([0.0, 1.0, 2.0, 3.0], [None, None, 1, 1])
+
+
+def test_several_orders_in_a_table(tmp_path: Path):
+    """The published figures are the given order's; a row of one order is not comparable with it, in words."""
+    for order in (None, 1, 2):
+        for seed in (0, 1):
+            write(tmp_path / f"{order}-{seed}", class_order_seed=order, seed=seed, mean_accuracy=60.0 + (order or 0))
+    write(tmp_path / "published", seed=2, published=[61.0, 12.0])
+    write(tmp_path / "y", "y")
+    rows = rows_of(load_runs(tmp_path))
+    assert [row.published for row in rows] == [[61.0, 12.0], []]
+    grid = results_grid(rows)
+    assert {column.heading: column.cells for column in grid.columns}["Class orders"] == ("3", "1")
+    said = notes(rows)
+    assert any("the second ±, over the seeds within an order" in line for line in said)
+    assert "Published figures are of the given class order alone." in said
+    assert "not comparable: class orders given, 1, 2 (x); class order given (y)" in said
+    records = row_records(rows, ["mean_accuracy"])
+    assert (records[0]["class_orders"], records[0]["mean_accuracy_deviation_within_orders"]) == (3, 0.0)
+    assert "mean_accuracy_deviation_within_orders" not in records[1]
+    assert frame(load_runs(tmp_path))["class_order_seed"].dropna().tolist() == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(

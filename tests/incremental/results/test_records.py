@@ -39,7 +39,7 @@ def test_chosen_columns_alone(tmp_path: Path):
     names = chosen(" W, mean-accuracy,fingerprint, published", runs, per_run=False)
     assert names == ["w", "mean_accuracy", "cache_fingerprint", "published"]
     assert [list(record.values()) for record in row_records(rows_of(runs), names)] == [
-        [f"x w={w}", 1, w, 60.0, None, None, "f", [1.0, 2.0]] for w in (1, 2)
+        [f"x w={w}", 1, 1, w, 60.0, None, None, "f", [1.0, 2.0]] for w in (1, 2)
     ]
     names = chosen("path,seed,w,tasks", [*runs, write(tmp_path / "3", tasks=[["a"]])], per_run=True)
     assert [list(record.values()) for record in runs_only(runs, names)] == [

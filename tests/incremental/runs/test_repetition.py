@@ -18,7 +18,8 @@ from avcil.incremental.learning.state import Progress
 from avcil.incremental.methods import afc
 from avcil.incremental.runs import experiment
 from avcil.incremental.runs.directory import RunDirectory
-from avcil.incremental.runs.experiment import run_once, run_seeds
+from avcil.incremental.runs.experiment import run_once, run_repeats
+from avcil.incremental.runs.repeats import Repeats
 from avcil.tests.incremental import synthetic
 from avcil.tests.incremental.synthetic import METHODS, QUICK_FIRST, SOME, Made
 from safetensors.torch import load_file
@@ -197,7 +198,7 @@ def test_seeds_share_one_residence_and_each_is_the_run_it_would_be_alone(
         read_into(self, ids, visual, audio, **given)
 
     monkeypatch.setattr(cache, "read_into", noted)
-    every = run_seeds(*what, tmp_path / "seeds", 3)
+    every = run_repeats(*what, tmp_path / "seeds", Repeats(3))
     assert sorted(read) == sorted(what.data.table.ids)  # each clip once for all three
     assert [metrics["seed"] for metrics in every] == [0, 1, 2]
     assert synthetic.differing(reference("av-cil"), tmp_path / "seeds" / "seed-0") == []
@@ -217,7 +218,7 @@ def test_seeds_that_are_finished_are_left_and_a_stopped_one_is_resumed(
             raise Killed
 
     with pytest.raises(Killed):
-        run_seeds(*what, tmp_path / "seeds", 2, [synthetic.Reporter(stop_in_the_second)])
+        run_repeats(*what, tmp_path / "seeds", Repeats(2), [synthetic.Reporter(stop_in_the_second)])
     first = (tmp_path / "seeds" / "seed-0" / "metrics.json").read_bytes()
     reports.clear()
     started = []
@@ -228,7 +229,9 @@ def test_seeds_that_are_finished_are_left_and_a_stopped_one_is_resumed(
         return build(*given)
 
     monkeypatch.setattr(experiment, "build_method", noted)
-    every = run_seeds(*what, tmp_path / "seeds", 2, [synthetic.Reporter(lambda seed, _: reports.append((seed, 0, 0)))])
+    every = run_repeats(
+        *what, tmp_path / "seeds", Repeats(2), [synthetic.Reporter(lambda seed, _: reports.append((seed, 0, 0)))]
+    )
     assert started == [1]
     assert {seed for seed, _, _ in reports} == {1}
     assert (tmp_path / "seeds" / "seed-0" / "metrics.json").read_bytes() == first
@@ -256,7 +259,7 @@ def test_k_means_gives_the_same_bits_whatever_the_threads_do(monkeypatch: pytest
 def test_more_seeds_are_refused_where_the_cache_was_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """At the same path and in the same way, from other videos: neither list of runs would give such a mean."""
     made = synthetic.make(tmp_path / "data", 4)
-    run_seeds(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", 1)
+    run_repeats(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", Repeats(1))
     shutil.rmtree(made.cache)
     plain = synthetic.features
 
@@ -268,29 +271,29 @@ def test_more_seeds_are_refused_where_the_cache_was_made_again(tmp_path: Path, m
     again = synthetic.make(tmp_path / "again", 4)
     again.cache.rename(made.cache)
     with pytest.raises(InputError, match="other features, though made in the same way"):
-        run_seeds(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", 2)
+        run_repeats(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", Repeats(2))
     assert not (tmp_path / "out" / "seed-1").exists()
 
 
 def test_more_seeds_are_refused_where_labels_were_mended(tmp_path: Path):
     made = synthetic.make(tmp_path / "data", 4)
-    run_seeds(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", 1)
+    run_repeats(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", Repeats(1))
     text = made.manifest.read_text()
     swapped = text.replace("c00_train_00,class 00", "c00_train_00,class 01")
     assert swapped != text
     made.manifest.write_text(swapped)
     with pytest.raises(InputError, match="other labels or splits of the same clips"):
-        run_seeds(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", 2)
+        run_repeats(*synthetic.prepare(made, "fine-tuning", epochs=1), tmp_path / "out", Repeats(2))
 
 
 def test_more_seeds_are_refused_beside_a_run_of_which_less_is_known(made: Made, tmp_path: Path):
     """A table would show them in rows of their own."""
     what = synthetic.prepare(made, "fine-tuning", epochs=1)
-    run_seeds(*what, tmp_path / "out", 1)
+    run_repeats(*what, tmp_path / "out", Repeats(1))
     config = tmp_path / "out" / "seed-0" / "config.json"
     content = json.loads(config.read_text())
     del content["provenance"]["labels_sha256"]  # which version 0.1 did not record
     config.write_text(json.dumps(content))
     with pytest.raises(InputError, match="seed-0 holds a run with no record of its labels, as an older version made"):
-        run_seeds(*what, tmp_path / "out", 2)
+        run_repeats(*what, tmp_path / "out", Repeats(2))
     assert not (tmp_path / "out" / "seed-1").exists()

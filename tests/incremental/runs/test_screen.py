@@ -58,7 +58,7 @@ class Clock:
 
 def started(seed: int = 0, *, epochs: int = 10, way: Any = "gradient") -> StartedRun:
     """A run of three tasks."""
-    config: Any = SimpleNamespace(seed=seed, epochs=epochs)
+    config: Any = SimpleNamespace(seed=seed, class_order_seed=None, epochs=epochs)
     return StartedRun(config, None, way, Path("out"), TABLE)
 
 
