@@ -11,6 +11,7 @@ COMMANDS = {
     "methods": Place("methods:methods", "List the methods; with a NAME, explain its settings and those of every run."),
     "show": Place("tables:show", "Show every figure of one run and its accuracy matrix."),
     "table": Place("tables:table", "Show runs: one line for runs that differ only in their seed and class order."),
+    "compare": Place("compare:compare", "Compare methods pair by pair, over runs of the same seeds and class orders."),
     "plot": Place("figures:plot", "Draw a figure of finished runs, for a paper: PDF, SVG or PNG."),
     "report": Place("figures:report", "Write a page of finished runs, in one file that opens without a network."),
     "reproduce": Place(
