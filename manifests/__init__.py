@@ -9,7 +9,7 @@ from .dividing import Shares
 from .folders import FolderList, list_folder
 from .locating import NAMED_BY_ID, FileNames, Located, NamingHabit, locate_videos, videos_below
 from .reading import read_class_order, read_manifest, write_manifest
-from .sources import clips_seen_in_training, source_of
+from .sources import clips_seen_in_training, source_in_name, source_of
 from .tasks import Tasks, given_class_order, read_tasks, shuffled_class_order, split_into_tasks
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "read_manifest",
     "read_tasks",
     "shuffled_class_order",
+    "source_in_name",
     "source_of",
     "split_into_tasks",
     "videos_below",

@@ -11,7 +11,7 @@ from ...options import FILE, FOLDER
 from ...wording import RANDOM_WEIGHTS, size
 from .console import check_folder_of
 
-KINDS = ("curves", "matrix", "forgetting", "memory", "confusion", "class-confusion", "training")
+KINDS = ("curves", "matrix", "forgetting", "memory", "bytes", "confusion", "class-confusion", "training")
 SUFFIXES = (".pdf", ".svg", ".png")
 
 
@@ -33,7 +33,8 @@ def plot(runs: tuple[Path, ...], kind: str, out: Path, width: float) -> None:
     Runs that differ only in their seed and class order are one line, or one matrix.
 
     curves: accuracy on all classes seen, by task. matrix: accuracy on each task after each task. forgetting: by task.
-    memory: Mean Accuracy over the size of the exemplar memory. confusion: between tasks, after the last one.
+    memory: Mean Accuracy over the size of the exemplar memory. bytes: over all that is kept between tasks.
+    confusion: between tasks, after the last one.
     class-confusion: between classes. training: the loss by epoch.
     """
     if kind not in KINDS:

@@ -10,6 +10,7 @@ from ...errors import InputError, say
 from ...wording import number_of
 from .cause import ORDER, SEED, facts_of, given_tasks, order_of, settings_of
 from .files import METRICS, config_of, metrics_of
+from .measures import MEASURES
 from .metrics import FIGURES
 from .naming import row_words
 from .spreads import Spread, spread_over
@@ -163,11 +164,11 @@ def rows_of(runs: Sequence[FinishedRun]) -> list[Row]:
 
 
 def run_records(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
-    """A record a run: path, row, every setting that decides the result, facts of its cause, every figure, time, memory.
+    """A record a run: path, row, every setting that decides the result, facts of its cause, every figure and measure.
 
     A run that repeats another one of its row, seed, class order and all, has "(repeated)" behind the row's name.
 
-    Figures are in percent, `seconds` in seconds, `peak_memory_bytes` in bytes.
+    Figures are in percent, measures (`measures.MEASURES`) in seconds, bytes, percent or nats.
     """
     rows = rows_of(runs)
     names = {run.path: row.name for row in rows for run in row.runs}
@@ -175,7 +176,7 @@ def run_records(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
     lines = []
     for run in runs:
         facts = {name: value for name, value in facts_of(run.content).items() if isinstance(value, str)}
-        figures = {name: run.metrics.get(name) for name in (*FIGURES, "seconds", "peak_memory_bytes")}
+        figures = {name: run.metrics.get(name) for name in (*FIGURES, *MEASURES)}
         line = {"path": str(run.path), "row": names[run.path], **settings_of(run.content), ORDER: run.order}
         lines.append(line | facts | figures)
     return lines

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ...errors import InputError
 from ...files import PART_SUFFIX, locked, read_json
+from .measures import MEASURES
 from .metrics import FIGURES
 
 METRICS = "metrics.json"
@@ -96,6 +97,7 @@ class _Summary(_Shape):
     chosen_epochs: list[int | None]
     seconds: float
     peak_memory_bytes: float
+    test_noise: dict[str, Any] = {}
     published: Annotated[list[float], Field(min_length=1, max_length=2)] | None = None
     leak_free: dict[str, Any] = {}
 
@@ -106,7 +108,11 @@ class _Summary(_Shape):
         return self
 
 
-_Metrics: type[_Summary] = create_model("_Metrics", __base__=_Summary, **dict.fromkeys(FIGURES, (float | None, None)))  # type: ignore[call-overload]
+_Metrics: type[_Summary] = create_model(
+    "_Metrics",
+    __base__=_Summary,
+    **{name: (float | None, None) for name in (*FIGURES, *MEASURES) if name not in _Summary.model_fields},
+)  # type: ignore[call-overload]
 
 
 def check_free(folder: Path) -> None:

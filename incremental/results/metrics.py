@@ -117,6 +117,12 @@ def class_balanced_mean_accuracy(after: Sequence[Predictions]) -> float:
     return float(np.mean([class_balanced_accuracy(answers) for answers in after]))
 
 
+@figure("Class-balanced Last Accuracy", better="higher", of="predictions")
+def class_balanced_last_accuracy(after: Sequence[Predictions]) -> float:
+    """As Last Accuracy, but each class weighs the same."""
+    return class_balanced_accuracy(after[-1])
+
+
 @figure("Backward Transfer", better="higher", of="matrix")
 def backward_transfer(a: Matrix) -> float | None:
     """Lopez-Paz and Ranzato, 2017: mean over all but the last task i of a[T, i] - a[i, i]."""
@@ -165,7 +171,11 @@ def summarise(after: Sequence[Predictions], boundaries: Sequence[int]) -> dict[s
     """All figures of a run, and what curves and matrices are drawn from. `boundaries` as in `accuracy_matrix`."""
     a = accuracy_matrix(after, boundaries)
     figures = {name: one.work(a if one.of == "matrix" else after) for name, one in FIGURES.items()}
-    return figures | {"accuracy_by_task": [percent(answers.right) for answers in after], "accuracy_matrix": a}
+    return figures | {
+        "accuracy_by_task": [percent(answers.right) for answers in after],
+        "forgetting_by_task": forgetting_by_task(a),
+        "accuracy_matrix": a,
+    }
 
 
 def without(answers: Predictions, left_out: NDArray[np.int64]) -> Predictions:

@@ -10,10 +10,11 @@ from ...files import written_aside
 from .cause import FACTS, ORDER, SEED, facts_of, settings_of
 from .collect import FinishedRun, Row, run_records
 from .comparable import not_comparable
+from .measures import MEASURES
 from .metrics import FIGURES
 from .naming import value_of
 
-MEASURED = (*FIGURES, "seconds", "peak_memory_bytes")
+MEASURED = (*FIGURES, *MEASURES)
 """What a run has a number of, and a row a mean of."""
 
 ALIASES = {"fingerprint": "cache_fingerprint"}
@@ -47,7 +48,7 @@ def row_records(rows: Sequence[Row], columns: Sequence[str] = ()) -> list[dict[s
     deviation and half the 95% interval of the mean (None with one run), and where a row has several class orders the
     pooled deviation over the seeds within them; of `columns` alone where they are given, settings and facts too.
 
-    Figures are in percent, `seconds` in seconds, `peak_memory_bytes` in bytes.
+    Figures are in percent, measures (`measures.MEASURES`) in seconds, bytes, percent or nats.
     """
     found = []
     for row in rows:

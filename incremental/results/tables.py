@@ -12,6 +12,7 @@ from .cause import ORDER
 from .collect import FinishedRun, Row
 from .comparable import not_comparable
 from .grid import Column, Grid
+from .measures import MEASURES
 from .metrics import FIGURES
 from .naming import shortened
 from .records import MEASURED, row_records, runs_only
@@ -24,8 +25,7 @@ MARK = "†"
 """Behind the name of a row or run whose features come from encoders with random weights."""
 
 TITLES = {name: figure.title for name, figure in FIGURES.items()} | {
-    "seconds": "Seconds a run",
-    "peak_memory_bytes": "Peak memory, MiB",
+    **{name: measure.title for name, measure in MEASURES.items()},
     "published": "Published MA / AF",
     "seed": "Seed",
     "path": "Path",
@@ -66,6 +66,10 @@ def _results_grid(rows: Sequence[Row], columns: Sequence[str], digits: int, *, i
         seconds = [row.figure("seconds") for row in rows]
         cells = tuple("-" if one is None else rounded(one.mean, 1) for one in seconds)
         found.append(Column(TITLES["seconds"], cells, spare=True))
+        for name in ("kept_bytes", "mean_accuracy_noise"):
+            if any(row.figure(name) for row in rows):  # runs of older versions have neither
+                cells = tuple(_cell(row, name, digits, interval=False).split(" ±")[0] for row in rows)
+                found.append(Column(TITLES[name], cells, spare=True))
         if any(map(published_words, rows)):
             found.append(Column(TITLES["published"], tuple(published_words(row) or "-" for row in rows)))
     return Grid(tuple(found))
@@ -117,9 +121,10 @@ def _cell(row: Row, name: str, digits: int, interval: bool) -> str:
     if name not in MEASURED:
         (record,) = row_records([row], [name])
         return _value(name, record[name], digits)
-    figures = [run.metrics.get(name) for run in row.runs]
-    figure = row.spread([_mebibytes(value) if name == "peak_memory_bytes" else value for value in figures])
-    return "-" if figure is None else figure.words(digits=_digits(name, digits), interval=interval)
+    figure = row.figure(name)
+    if name in MEASURES:
+        return MEASURES[name].spread_words(figure, digits, interval=interval)
+    return "-" if figure is None else figure.words(digits=digits, interval=interval)
 
 
 def _value(name: str, value: object, digits: int) -> str:
@@ -129,17 +134,8 @@ def _value(name: str, value: object, digits: int) -> str:
     if name == "published" and isinstance(value, list):
         return " / ".join(map(rounded, value))
     if name in MEASURED and isinstance(value, int | float):
-        number = _mebibytes(value) if name == "peak_memory_bytes" else value
-        return rounded(number, _digits(name, digits))
+        return MEASURES[name].words(value, digits) if name in MEASURES else rounded(value, digits)
     return str(value) if name == "path" else shortened(value)
-
-
-def _mebibytes(count: float | None) -> float | None:
-    return None if count is None else count / 2**20
-
-
-def _digits(name: str, digits: int) -> int:
-    return {"seconds": 1, "peak_memory_bytes": 0}.get(name, digits)
 
 
 def published_words(row: Row) -> str:
@@ -156,6 +152,8 @@ def notes(rows: Sequence[Row], *, deviation: bool = True, interval: bool = True)
         lines.append(f"{_deviations(rows)}{more}.")
     if any(len(row.orders) > 1 and row.published for row in rows):
         lines.append("Published figures are of the given class order alone.")
+    if any(row.figure("mean_accuracy_noise") for row in rows):
+        lines.append(f"{TITLES['mean_accuracy_noise']}: {MEASURES['mean_accuracy_noise'].meaning}")
     if any(row.random_weights for row in rows):
         lines.append(f"{MARK} {RANDOM_WEIGHTS}.")
     if any(run.metrics["model_choice"] == "best" for run in runs):
@@ -185,6 +183,14 @@ def run_tables(run: FinishedRun) -> list[Table]:
         for name, value in metrics["leak_free"].items():
             if isinstance(value, float):
                 figures.add_row(Text(shown(f"Leak-free {TITLES.get(name, name)}")), rounded(value))
+    for name in ("mean_accuracy", "last_accuracy"):
+        if name in metrics.get("test_noise", {}):
+            low, high = metrics["test_noise"][name]
+            figures.add_row(Text(f"{TITLES[name]}, by the choice of clips"), f"{rounded(low)} to {rounded(high)}")
+    for name, measure in MEASURES.items():
+        if measure.of_one_run and metrics.get(name) is not None:
+            unit = " nats" if measure.unit == "nats" else ""
+            figures.add_row(Text(measure.title), f"{measure.words(metrics[name], 2)}{unit}")
     figures.caption = f"{metrics['seconds']:.1f} s, {metrics['peak_memory_bytes'] / 2**20:.0f} MiB; " + (
         f"chosen epochs {', '.join(map(str, metrics['chosen_epochs']))}" if any(metrics["chosen_epochs"]) else "solved"
     )

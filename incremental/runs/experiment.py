@@ -72,7 +72,7 @@ def run_once(
         # Before training: whatever is wrong with the data set's file by then must not keep a run from its end.
         published = published_figures(kind, directory.config, data.table.tasks)
         progress = trainer.run(progress)
-        metrics = metrics_of(config, data, progress, way=kind.way, published=published)
+        metrics = metrics_of(config, data, progress, kind, published)
         directory.finish(progress, data.table, metrics)
         course.ended(metrics)
     return metrics

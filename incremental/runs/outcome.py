@@ -12,9 +12,12 @@ from torch import Tensor
 
 from ..config import RunConfig
 from ..data.tasks import ClipTable
-from ..learning.method import Way
+from ..learning.method import BaseMethod
 from ..learning.state import Progress
+from ..results.calibration import expected_calibration_error, negative_log_likelihood, probabilities
 from ..results.metrics import FIGURES, Predictions, accuracy_matrix, forgetting_by_task, percent, summarise, without
+from ..results.noise import clip_noise, half
+from .budget import bytes_kept
 from .problem import Data
 from .provenance import peak_memory_bytes
 
@@ -61,7 +64,7 @@ def outcome_of(table: ClipTable, progress: Progress) -> TaskOutcome:
 
 
 def metrics_of(
-    config: RunConfig, data: Data, progress: Progress, *, way: Way = "gradient", published: list[float] | None = None
+    config: RunConfig, data: Data, progress: Progress, kind: type[BaseMethod], published: list[float] | None = None
 ) -> dict[str, Any]:
     """metrics.json. `published` are the figures published for exactly these settings."""
     table = data.table
@@ -71,18 +74,43 @@ def metrics_of(
         "method": config.method,
         "modality": config.modality,
         "seed": config.seed,
-        "model_choice": config.model_choice if way == "gradient" else "one pass",
+        "model_choice": config.model_choice if kind.way == "gradient" else "one pass",
         "random_encoder_weights": data.cache.random_weights,
         **summarise(after, boundaries),
         "chosen_epochs": progress.chosen_epochs,
         "seconds": progress.seconds,
         "peak_memory_bytes": peak_memory_bytes(data.device),
+        **bytes_kept(kind, data, progress),
+        **noise_of(data, after),
+        **(calibration_of(after[-1], progress.predictions[-1][1]) if kind.scores_are_logits else {}),
         "test_clips": len(after[-1].labels),
         "published": published,
     }
     if table.leaked:
         metrics["leak_free"] = leak_free(table, after, boundaries)
     return metrics
+
+
+def noise_of(data: Data, after: Sequence[Predictions]) -> dict[str, Any]:
+    """How well the figures are known from so many test clips."""
+    videos = [data.problem.source_of(clip) for clip in data.table.ids]
+    noise = clip_noise(after, np.unique(videos, return_inverse=True)[1].astype(np.int64))
+    if noise is None:
+        return {}
+    return {
+        "test_noise": noise,
+        "mean_accuracy_noise": half(noise["mean_accuracy"]),
+        "last_accuracy_noise": half(noise["last_accuracy"]),
+    }
+
+
+def calibration_of(answers: Predictions, scores: Tensor) -> dict[str, float]:
+    """How far the softmax of logits (n, C) can be believed."""
+    logits = scores.double().numpy()
+    return {
+        "expected_calibration_error": expected_calibration_error(probabilities(logits), answers.labels),
+        "negative_log_likelihood": negative_log_likelihood(logits, answers.labels),
+    }
 
 
 def leak_free(table: ClipTable, after: Sequence[Predictions], boundaries: Sequence[int]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from ...manifests import (
     read_manifest,
     read_tasks,
     shuffled_class_order,
+    source_in_name,
+    source_of,
     split_into_tasks,
 )
 from ..config import Modality, ProblemSettings, RunConfig, names_of
@@ -42,6 +44,14 @@ class Problem:
     protocol: Mapping[str, Any]
     leaked: frozenset[str]
     """Ids of test clips whose source video also gave training clips, as far as it is known."""
+    source_video: str | None = None
+    """Which part of a clip's id names its source video, as a data set says it; None: as ids are commonly made."""
+
+    def source_of(self, clip_id: str) -> str:
+        """The video that a clip was cut from; the clip itself where its id does not tell."""
+        if self.source_video is not None:
+            return source_of(clip_id, self.source_video)
+        return source_in_name(clip_id) or clip_id
 
 
 def load_problem(dataset: str | None, manifest: str | None, classes: str | None) -> Problem:
@@ -53,7 +63,7 @@ def load_problem(dataset: str | None, manifest: str | None, classes: str | None)
             raise InputError("--classes goes with --manifest: a published benchmark has its own class order")
         benchmark = published(dataset)
         leaked = frozenset(clip.id for clip in benchmark.seen_in_training("test"))
-        return Problem(benchmark.manifest, protocol_of(benchmark, dataset), leaked)
+        return Problem(benchmark.manifest, protocol_of(benchmark, dataset), leaked, benchmark.source_video)
     assert manifest is not None
     return Problem(read_manifest(Path(manifest), Path(classes) if classes else None), {}, frozenset())
 

@@ -12,6 +12,7 @@ import pytest
 from avcil.docs import commands, pages
 from avcil.incremental.config import RunConfig, names_of
 from avcil.incremental.methods import all_methods
+from avcil.incremental.results.measures import MEASURES
 from avcil.incremental.results.metrics import FIGURES
 from avcil.manifests import published_names
 
@@ -198,3 +199,9 @@ def test_every_figure_is_defined_in_the_documents_as_in_the_code():
     told = (ROOT / "docs" / "methods.md").read_text()
     for one in FIGURES.values():
         assert f"| `{one.name}` | {one.better} | {one.meaning} |" in told
+
+
+def test_every_measure_is_defined_in_the_documents_as_in_the_code():
+    told = (ROOT / "docs" / "evidence.md").read_text()
+    for one in MEASURES.values():
+        assert f"| `{one.name}` | {'bytes' if one.unit == 'MiB' else one.unit} | {one.meaning} |" in told

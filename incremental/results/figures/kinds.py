@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ....errors import InputError, unknown
 from ....files import written_aside
 from ..collect import Row
+from .budget import budget
 from .heat import class_confusion, matrices, task_confusion
 from .lines import curves, forgetting
 from .memory import memory
@@ -44,6 +45,12 @@ KINDS = {
         memory,
         "Memory sweep",
         f"Mean Accuracy over the size of the exemplar memory: {BAND_WORDS}. Level lines: methods without a memory.",
+    ),
+    "bytes": Kind(
+        budget,
+        "Accuracy and bytes",
+        "Mean Accuracy over the bytes that a method keeps from task to task (exemplars as far as it reads them, "
+        "statistics, weights): mean over runs; bars: 95% interval of the mean. Lines join sizes of the memory.",
     ),
     "confusion": Kind(
         task_confusion,

@@ -84,17 +84,8 @@ def memory_lines(rows: Sequence[Row], figure: str = "mean_accuracy") -> list[Lin
     Raises:
         InputError: no two sizes of any method.
     """
-    groups: dict[str, list[Row]] = {}
-    causes: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        cause = row.runs[0].cause
-        size = cause["settings"].get(MEMORY_SIZE)
-        cause["settings"].pop(MEMORY_SIZE, None)
-        key = json.dumps([cause, size is None], sort_keys=True)
-        causes[key] = cause
-        groups.setdefault(key, []).append(row)
     lines = []
-    for name, group in zip(row_names(list(causes.values())), groups.values(), strict=True):
+    for name, group in _by_memory(rows):
         found = sorted((float(row.config.get(MEMORY_SIZE, math.nan)), row) for row in group) if len(group) > 1 else []
         if not found:
             remembers = MEMORY_SIZE in group[0].runs[0].cause["settings"]
@@ -106,6 +97,38 @@ def memory_lines(rows: Sequence[Row], figure: str = "mean_accuracy") -> list[Lin
         sizes = sorted({f"{size:g}" for line in lines for size in line.places if not math.isnan(size)})
         there = f"these have {', '.join(sizes)}" if sizes else "these have none"
         raise InputError(f"a memory sweep needs runs of one method with several values of memory_size; {there}")
+    return lines
+
+
+def _by_memory(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows that differ in the size of the exemplar memory alone, together, and what they are called."""
+    groups: dict[str, list[Row]] = {}
+    causes: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        cause = row.runs[0].cause
+        size = cause["settings"].pop(MEMORY_SIZE, None)
+        key = json.dumps([cause, size is None], sort_keys=True)
+        causes[key] = cause
+        groups.setdefault(key, []).append(row)
+    return list(zip(row_names(list(causes.values())), groups.values(), strict=True))
+
+
+def byte_lines(rows: Sequence[Row], figure: str = "mean_accuracy") -> list[Line]:
+    """A figure of metrics.json against the bytes that a run keeps (exemplars, statistics, weights), a line for rows
+    that differ in the size of the exemplar memory alone.
+
+    Raises:
+        InputError: no run has recorded what it keeps, as older versions did not.
+    """
+    lines = []
+    for name, group in _by_memory(rows):
+        found = sorted(
+            (kept.mean, value) for row in group if (kept := row.figure("kept_bytes")) and (value := row.figure(figure))
+        )
+        if found:
+            lines.append(Line(name, tuple(kept for kept, _ in found), tuple(value for _, value in found)))
+    if not lines:
+        raise InputError("no run here has recorded the bytes that it keeps: run it again with this version")
     return lines
 
 

@@ -11,11 +11,13 @@ from ....wording import size
 from ..collect import FinishedRun, Row
 from ..figures.series import Line
 from ..files import repeat_folder
+from ..measures import MEASURES
 from ..metrics import FIGURES
 from ..spreads import Spread
 from ..tables import MAIN, published_words
 
 WEIGHTS = "weights"
+KEPT = ("exemplar_bytes", "statistics_bytes", "weight_bytes")
 
 
 @dataclass(frozen=True)
@@ -87,24 +89,48 @@ def all_figures(rows: Sequence[Row]) -> Table:
     return Table("All figures of the runs", headings, tuple(lines), links_of(rows))
 
 
+def trust_table(rows: Sequence[Row]) -> Table:
+    """How far the figures can be trusted: by the number of test clips, and by calibration."""
+    names = ("mean_accuracy_noise", "last_accuracy_noise", "expected_calibration_error", "negative_log_likelihood")
+    lines = []
+    for row in rows:
+        means = {name: None if (found := row.figure(name)) is None else found.mean for name in names}
+        lines.append((row.name, *(MEASURES[name].words(mean, 2) for name, mean in means.items())))
+    headings = (
+        *("Method", "Mean Accuracy, by the choice of test clips ± (%)", "Last Accuracy, likewise ± (%)"),
+        *("Expected calibration error (%)", "Negative log-likelihood (nats)"),
+    )
+    return Table("Means over runs; calibration after the last task", headings, tuple(lines), links_of(rows))
+
+
 def cost_table(rows: Sequence[Row]) -> Table:
     """Time, memory and bytes of a run, means over runs."""
     lines = []
     for row in rows:
         seconds, memory = row.figure("seconds"), row.figure("peak_memory_bytes")
         weights = [bytes_below(run.path / WEIGHTS) for run in row.runs]
+        kept = [row.figure(name) for name in KEPT]
         folders = [bytes_below(run.path) for run in row.runs]
         lines.append(
             (
                 row.name,
                 "-" if seconds is None else spread_words(seconds, interval=False),
                 "-" if memory is None else size(memory.mean),
+                *("-" if one is None else size(one.mean) for one in kept),
                 size(sum(weights) / len(weights)),
                 size(sum(folders) / len(folders)),
                 str(row.runs[0].content["provenance"].get("device", "-")),
             )
         )
-    headings = ("Method", "Seconds a run", "Most memory held", "Weights of all tasks", "Folder of a run", "Device")
+    headings = (
+        "Method",
+        "Seconds a run",
+        "Most memory held",
+        *(MEASURES[name].title for name in KEPT),
+        "Weights of all tasks",
+        "Folder of a run",
+        "Device",
+    )
     return Table("Means over runs", headings, tuple(lines), links_of(rows))
 
 

@@ -19,7 +19,7 @@ from ..figures.series import Line, accuracy_lines, forgetting_lines, mean_matrix
 from ..figures.style import COLOURS, HEAT, INK, RULE, styled
 from ..figures.training import training_curves
 from ..tables import notes
-from .content import Table, all_figures, causes, cost_table, lines_table, main_table, plot_command
+from .content import Table, all_figures, causes, cost_table, lines_table, main_table, plot_command, trust_table
 from .inline import inlined, picture
 
 WIDE, NARROW, CLASSES = 3.2, 2.6, 3.6
@@ -125,6 +125,13 @@ def sections(rows: Sequence[Row], paths: Sequence[Path], attention: Sequence[Pat
         _classes(rows, paths),
         _of_rows("training", rows, paths, training_curves, _training_words),
         Section("costs", "Time, memory and bytes", "As measured while the runs went.", tables=(cost_table(rows),)),
+        Section(
+            "trust",
+            "How well it is known",
+            "What the number of test clips alone leaves open, the runs being as they are, "
+            "and whether probabilities can be believed.",
+            tables=(trust_table(rows),),
+        ),
     ]
     if pictures:
         named = tuple((address, f"Attention, {path.name}") for address, path in zip(pictures, attention, strict=True))

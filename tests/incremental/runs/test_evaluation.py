@@ -16,6 +16,8 @@ from click.testing import CliRunner, Result
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+SERIES = ("accuracy_by_task", "forgetting_by_task", "accuracy_matrix")
+
 
 def call(*words: str | Path) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
@@ -28,7 +30,7 @@ def test_its_own_test_clips_give_the_runs_own_figures_and_answers(
     run = reference(method)
     found = evaluate(load_trained(run, device="cpu"), made.manifest, made.cache)
     expected = json.loads((run / "metrics.json").read_text())
-    assert found.figures() == {name: expected[name] for name in (*FIGURES, "accuracy_by_task", "accuracy_matrix")}
+    assert found.figures() == {name: expected[name] for name in (*FIGURES, *SERIES)}
     found.write_answers(tmp_path / "answers.csv")
     assert (tmp_path / "answers.csv").read_text() == (run / "predictions.csv").read_text()
     assert found.missing == ()
