@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..incremental.results.collect import FinishedRun, frame, load_runs, rows_of
+from ..incremental.results.records import row_records
 from ..wording import number_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from ..incremental.runs.listeners import Listener
 
 
 class Results:
-    """Finished runs: `len`, iteration, and `frame` with a line each."""
+    """Finished runs: `len`, iteration, a line each as `frame`, a line a row as `table`, and figures by `draw`."""
 
     def __init__(self, runs: Sequence[FinishedRun]) -> None:
         self.runs = tuple(runs)
@@ -32,6 +34,27 @@ class Results:
     def frame(self) -> "pd.DataFrame":
         """A line a run: path, row, every setting that decides the result, facts of its cause, every figure."""
         return frame(self.runs)
+
+    def table(self) -> "pd.DataFrame":
+        """A line a row, as `avcil-incr table` groups runs: of every figure the mean, the sample standard deviation
+        (`..._deviation`) and half the 95% interval of the mean (`..._interval95`), in percent."""
+        import pandas as pd
+
+        return pd.DataFrame(row_records(rows_of(self.runs)))
+
+    def draw(self, kind: str = "curves", width: float = 3.3) -> "Figure":
+        """A figure of the runs, as `avcil-incr plot` draws it.
+
+        Args:
+            kind: "curves", "matrix", "forgetting", "memory", "confusion", "class-confusion" or "training".
+            width: in inches.
+
+        Raises:
+            InputError: no such kind, a width that none can have, or runs that such a figure cannot be drawn of.
+        """
+        from ..incremental.results.figures.kinds import draw
+
+        return draw(kind, rows_of(self.runs), width)
 
     def __repr__(self) -> str:
         rows = [

@@ -2,17 +2,13 @@
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ..errors import InputError, OneLineCommand, say
 from ..options import FILE, FOLDER
 from ..wording import RANDOM_WEIGHTS
-
-if TYPE_CHECKING:
-    from ..incremental.results.collect import FinishedRun
-    from .recogniser import Recogniser
 
 SUFFIXES = (".png", ".pdf", ".svg")
 
@@ -48,34 +44,20 @@ def main(
         raise InputError("no clip: give --clip, an id of the cache, or --video, a file")
     numbers = None if tasks is None else _numbers(tasks)
     _check_out(out)
-    from .attention import attention_maps, refuse_without_attention
-    from .attention_figure import Gaze, draw, save
-    from .recogniser import OneClip, load
+    from .attention_drawing import drawing_of
+    from .attention_figure import save
+    from .recogniser import load
 
     recognisers = [load(run, **how) for run in dict.fromkeys(runs)]
-    for recogniser in recognisers:
-        refuse_without_attention(recogniser.trained)
-    titles = _titles([recogniser.trained.finished for recogniser in recognisers])
-    gazes: list[Gaze] = []
-    without: dict[str, None] = {}
-    name = clip if clip is not None else str(video)
-    for recogniser, title in zip(recognisers, titles, strict=True):
-        trained = recogniser.trained
-        models = {task: trained.after(task) for task in numbers or range(1, len(trained.tasks) + 1)}
-        source = recogniser.source(clip, cache=cache, video=video)
-        if clip is not None and isinstance(source, OneClip):
-            say(f"{trained.finished.path}: clip {clip} is in no cache, and {video} was encoded", err=True)
-        maps = {task: attention_maps(model, source, [name])[0] for task, model in models.items()}
-        frames, reason = _frames(recogniser, clip, video, len(next(iter(maps.values())).temporal))
-        without.update({} if reason is None else {reason: None})
-        gazes.append(Gaze(title, maps, frames))
-    random = any(recogniser.trained.random_weights for recogniser in recognisers)
-    save(draw(name, gazes, [f"Note: {RANDOM_WEIGHTS}."] if random else []), out)
-    for reason in without:
+    drawing = drawing_of(recognisers, clip, cache=cache, video=video, tasks=numbers)
+    for line in drawing.encoded:
+        say(line, err=True)
+    save(drawing.figure(), out)
+    for reason in drawing.without_frames:
         say(f"maps alone, without frames: {reason}", err=True)
-    drawn = "; ".join(f"{gaze.title} after task {', '.join(map(str, gaze.maps))}" for gaze in gazes)
-    say(f"{out}: clip {name}, {drawn}")
-    if random:
+    drawn = "; ".join(f"{gaze.title} after task {', '.join(map(str, gaze.maps))}" for gaze in drawing.gazes)
+    say(f"{out}: clip {drawing.clip}, {drawn}")
+    if drawing.random_weights:
         say(f"note: {RANDOM_WEIGHTS}")
 
 
@@ -96,39 +78,3 @@ def _check_out(out: Path) -> None:
         raise InputError(f"--out {out}: there is no folder {out.parent}")
     if importlib.util.find_spec("matplotlib") is None:
         raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
-
-
-def _titles(runs: "list[FinishedRun]") -> list[str]:
-    """What tells each run from the others, as in a table; seeds and repetitions of one row by seed and folder."""
-    from ..incremental.results.collect import rows_of
-
-    names = {}
-    for row in rows_of(runs):
-        for run in row.runs:
-            names[run.path] = row.name if len(row.runs) == 1 else f"{row.name}, {run.repetition}"
-        names |= {path: f"{row.name} ({path})" for path in row.repeated}
-    return [names[run.path] for run in runs]
-
-
-def _frames(recogniser: "Recogniser", clip: str | None, video: Path | None, slices: int) -> "tuple[Any, str | None]":
-    """The frame of each slice; or None and why, where no file was given and none is found."""
-    from .frames import files_of, first_of_each_slice, frames_of, preparation_of
-
-    run = recogniser.trained.finished
-    try:
-        preparation_of(run)
-    except InputError as error:
-        if video is not None:
-            raise InputError(f"{error}: without --video the maps are drawn alone") from error
-        return None, str(error)
-    if video is not None:
-        return first_of_each_slice(frames_of(run, video), slices), None
-    assert clip is not None
-    try:
-        files = files_of(run, clip)
-    except InputError as error:
-        return None, f"{error}; --video FILE says where the clip is"
-    try:
-        return first_of_each_slice(frames_of(run, *files), slices), None
-    except InputError as error:
-        return None, str(error)
