@@ -1,10 +1,12 @@
 """Pages that are made while the site is built; MkDocs calls `on_config`, `on_files` and `on_page_markdown`.
 
 The front page is README.md, so that nothing is said twice; other texts of the repository's root become pages too;
-every package of avcil has a page with its public names and their docstrings, found and not listed.
+every package of avcil has a page with its public names and their docstrings, found and not listed; a notebook has a
+page with its text and its code.
 """
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +69,21 @@ def of_the_root(source: str) -> str:
     return text
 
 
+def notebooks() -> list[str]:
+    """The notebooks in docs/."""
+    return sorted(path.name for path in (ROOT / "docs").glob("*.ipynb"))
+
+
+def of_notebook(name: str) -> str:
+    """A notebook as a page: its text, and its code in blocks. No output is kept in it, so none is shown."""
+    cells = json.loads((ROOT / "docs" / name).read_text(encoding="utf-8"))["cells"]
+    parts = []
+    for cell in cells:
+        source = "".join(cell["source"])
+        parts.append(f"```python\n{source}\n```" if cell["cell_type"] == "code" else source)
+    return "\n\n".join([*parts, f"[The notebook itself]({name})"]) + "\n"
+
+
 def on_config(config: Any) -> Any:
     """Add what is found to the navigation."""
     inside = next(entry["Inside"] for entry in config.nav if "Inside" in entry)
@@ -82,13 +99,17 @@ def on_files(files: Any, config: Any) -> Any:
 
     made = {page: of_the_root(source) for source, page in PAGES_OF_THE_ROOT.items()}
     made |= {f"reference/{name}.md": reference(name, folder) for name, folder in packages()}
+    made |= {str(Path(name).with_suffix(".md")): of_notebook(name) for name in notebooks()}
     for page, content in made.items():
         files.append(File.generated(config, page, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Let links to texts of the repository's root (`../README.md`) lead to their pages."""
+    """Let links to texts of the repository's root (`../README.md`) and to notebooks lead to their pages."""
+    for name in notebooks():
+        if page is None or page.file.src_uri != str(Path(name).with_suffix(".md")):
+            markdown = markdown.replace(f"]({name})", f"]({Path(name).with_suffix('.md')})")
     for name, target in PAGES_OF_THE_ROOT.items():
         markdown = re.sub(rf"\]\(((?:\.\./)*)\.\./{re.escape(name)}", rf"](\g<1>{target}", markdown)
     return markdown

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -97,3 +98,18 @@ def test_the_list_of_decisions_is_complete_and_has_their_titles():
 
 def test_the_citation_is_of_this_version():
     assert f"version: {avcil.__version__}\n" in (pages.ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_a_notebook_is_a_page_of_its_text_and_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "\n", "words"]},
+        {"cell_type": "code", "source": ["a = 1\n", "a"], "outputs": [{"text": "1"}]},
+    ]
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "one.ipynb").write_text(json.dumps({"cells": cells}))
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    assert pages.notebooks() == ["one.ipynb"]
+    assert pages.of_notebook("one.ipynb") == (
+        "# Title\n\nwords\n\n```python\na = 1\na\n```\n\n[The notebook itself](one.ipynb)\n"
+    )
+    assert pages.on_page_markdown("[a](one.ipynb)", None, None, None) == "[a](one.md)"
