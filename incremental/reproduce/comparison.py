@@ -91,6 +91,7 @@ def remarks(plan: Plan, rows: Sequence[tuple[PlannedRow, Row | None]]) -> list[s
             f"Not the published settings in {len(departing)} of {len(plan.rows)} rows: "
             f"{departing[0].name}: {departing[0].departs}."
         )
+    lines += [f"In paper, {row.name}, {row.accuracy:.2f}: {row.contested}." for row in plan.rows if row.contested]
     if plan.target.without_paper:
         lines.append(f"The paper has {plan.target.name} for other data sets than {plan.label}: nothing stands beside.")
     return [*lines, *plan.left_out]
@@ -111,7 +112,7 @@ def records(rows: Sequence[tuple[PlannedRow, Row | None]]) -> list[dict[str, Any
             line[f"{name}_interval95"] = ours.interval if ours else None
             line[f"{name}_published"] = paper
             line[f"{name}_difference"] = _difference(ours, paper)
-        found.append(line | {"departs_from_published": planned.departs})
+        found.append(line | {"departs_from_published": planned.departs, "published_contested": planned.contested})
     return found
 
 

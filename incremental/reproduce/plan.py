@@ -56,6 +56,8 @@ class PlannedRow:
     """Published Average Forgetting, in percent."""
     departs: str | None
     """The first setting in which the runs are not as published, in words."""
+    contested: str | None
+    """What else the paper prints in place of `accuracy`, in words; None where it agrees with itself."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _planned(row: PaperRow, given: Mapping[str, Any], out: Path, seeds: int) -> 
     if accuracy is not None:
         as_published = configure(cache="", dataset=dataset, **row.given)
         departs = _departure(configured, as_published)
-    return PlannedRow(row.name, tuple(runs), accuracy, forgetting, departs)
+    return PlannedRow(row.name, tuple(runs), accuracy, forgetting, departs, row.contested.get(dataset))
 
 
 def _understood(method: str, given: Mapping[str, Any]) -> dict[str, Any]:

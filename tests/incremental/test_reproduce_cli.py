@@ -202,3 +202,24 @@ def test_published_figures_stand_beside_and_other_settings_are_told(tmp_path: Pa
     }
     assert len(shared) == 1  # AV-CIL itself
     assert not (tmp_path / "out").exists()
+
+
+def test_a_figure_on_which_the_paper_disagrees_with_itself_is_named(tmp_path: Path):
+    from avcil.incremental.reproduce.comparison import records as lines_of
+    from avcil.incremental.reproduce.comparison import remarks
+    from avcil.incremental.reproduce.plan import make_plan
+    from avcil.incremental.reproduce.targets import target_of
+
+    said = {}
+    for dataset in ("ave", "kinetics-sounds", "vggsound100"):
+        given = {"dataset": dataset, "cache": str(tmp_path / "cache")}
+        plan = make_plan(target_of("table1", dataset), given, tmp_path / "out")
+        rows = [(row, None) for row in plan.rows]
+        said[dataset] = [line for line in remarks(plan, rows) if line.startswith("In paper, ")]
+        of_file = {line["row"]: line["published_contested"] for line in lines_of(rows) if line["published_contested"]}
+        assert len(of_file) == len(said[dataset])
+    assert said["ave"] == []
+    assert said["kinetics-sounds"] == ["In paper, iCaRL-FC, 65.54: the paper prints both 65.05 and 65.54."]
+    assert [line.partition(":")[0] for line in said["vggsound100"]] == [
+        "In paper, iCaRL-NME, 56.19", "In paper, AFC-NME, 61.41", "In paper, AFC-LSC, 57.76"
+    ]  # fmt: skip
