@@ -5,9 +5,10 @@ from .description import EXPORTED, mending, origin_of, recorded
 from .export import export
 from .fingerprint import Fingerprint
 from .mend import Lost
+from .outline import ShardOutline
 from .quarantine import read_quarantine
 from .reader import FeatureCache, Features
-from .shard_writer import ShardWriter
+from .shard_writer import Sealed, ShardWriter
 from .storage import STORAGE_TYPES, NotStorable, bytes_per_clip, dtype_stored
 from .verify import Problem, VerifyReport, verify
 from .writer import CacheWriter
@@ -24,6 +25,8 @@ __all__ = [
     "Lost",
     "NotStorable",
     "Problem",
+    "Sealed",
+    "ShardOutline",
     "ShardWriter",
     "VerifyReport",
     "bytes_per_clip",

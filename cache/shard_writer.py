@@ -9,6 +9,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,12 +26,24 @@ from .raw import read_at
 from .storage import Array, StorageType, bytes_per_clip, to_stored
 
 
+@dataclass(frozen=True)
+class Sealed:
+    """A shard whose bytes are all on disk beside its name. It is no data before `give_name` has been called."""
+
+    part: Path
+    """Where the bytes lie."""
+    record: ShardRecord
+
+
 class ShardWriter:
     """A shard in the making; `CacheWriter.shard` makes one. Memory in use: one clip, whatever N.
 
     Leaving the `with` block normally finishes the shard with the clips that were put, in the order of `ids`;
     clips never put are left out, and with none at all there is no shard. Leaving it by an exception leaves
     nothing.
+
+    What `on_sealed` gets is still without its name: a process that does not hold the cache's lock hands it to the one
+    that does.
     """
 
     def __init__(
@@ -44,7 +57,7 @@ class ShardWriter:
         fingerprint: Fingerprint,
         versions: Mapping[str, str],
         notes: Mapping[str, Any],
-        on_finished: Callable[[ShardRecord], None],
+        on_sealed: Callable[[Sealed], None],
     ) -> None:
         self.name = name
         self.ids = tuple(ids)
@@ -53,7 +66,7 @@ class ShardWriter:
         self._path = directory / f"{name}.h5"
         self._visual_shape, self._audio_shape = tuple(visual_shape), tuple(audio_shape)
         self._kind, self._fingerprint, self._versions, self._notes = kind, fingerprint, dict(versions), dict(notes)
-        self._on_finished = on_finished
+        self._on_sealed = on_sealed
         self._crc32: dict[int, tuple[int, int]] = {}  # of the whole clip, and of its sound alone
         self._file = -1
         self._made: list[Path] = []  # what is to go if the shard is abandoned
@@ -97,7 +110,7 @@ class ShardWriter:
         self._crc32[index] = crc32, sound
 
     def finish(self) -> None:
-        """Sync, hash and name the shard, then its record; a normal end of the `with` block does it."""
+        """Sync and hash the shard and have it named; a normal end of the `with` block does it."""
         kept = sorted(self._crc32)
         if not kept:
             return self.abandon()
@@ -124,30 +137,15 @@ class ShardWriter:
                 facts=dict(self._fingerprint.facts),
                 notes=self._notes,
             )
-            # The record lies there under a name of its own before the shard has its name: if the writer dies between
-            # the two, the next one sees whose shard it is, and finishes it.
-            path = self._path.with_suffix(".json")
-            part = self._new(path)
-            with part.open("x", encoding="utf-8") as stream:
-                stream.write(as_json(record.to_json()))
-                stream.flush()
-                os.fsync(stream.fileno())
-            sync_directory(path.parent)
-            self._part.replace(self._path)
-            self._made.append(self._path)
-            sync_directory(path.parent)
-            rename_durably(part, path)
+        self._on_sealed(Sealed(self._part, record))
         self._made.clear()
         self.record = record
-        self._on_finished(record)
 
     def abandon(self) -> None:
         """Leave nothing behind. Called when the `with` block ends by an exception."""
         self._close()
-        done = os.path.lexists(self._path.with_suffix(".json"))  # broken off behind the last step
         for path in self._made:
-            if path != self._path or not done:
-                path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         self._made.clear()
 
     def __enter__(self) -> Self:
@@ -224,6 +222,36 @@ class ShardWriter:
         self._close()
         self._part.unlink()
         self._part, self._file, self._places, self.ids = path, target, places, ids
+
+
+def give_name(sealed: Sealed) -> None:
+    """Name a sealed shard, then its record: with that it is data. The cache's lock has to be held.
+
+    Raises:
+        InputError: the system refuses; the shard is then neither named nor left there.
+    """
+    path = sealed.part.with_name(sealed.record.file_name)
+    record = path.with_suffix(".json")
+    # The record lies there under a name of its own before the shard has its name: if the writer dies between the two,
+    # the next one sees whose shard it is, and finishes it.
+    part, named = aside(record), False
+    try:
+        with part.open("x", encoding="utf-8") as stream:
+            stream.write(as_json(sealed.record.to_json()))
+            stream.flush()
+            os.fsync(stream.fileno())
+        sync_directory(path.parent)
+        sealed.part.replace(path)
+        named = True
+        sync_directory(path.parent)
+        rename_durably(part, record)
+    except BaseException as error:
+        if not os.path.lexists(record):  # otherwise it was broken off behind the last step
+            for left in (part, path if named else sealed.part):
+                left.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from error
+        raise
 
 
 def write_fully(descriptor: int, data: bytes | bytearray | memoryview, offset: int) -> None:

@@ -11,16 +11,18 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..files import BusyError, cannot_write, leftovers, locked, sync_directory
+from ..files import LEFTOVER, BusyError, cannot_write, leftovers, locked, sync_directory
 from .aside import set_aside
 from .description import DESCRIPTION, SHARDS, Description, recorded, refuse_export, write_description
 from .fingerprint import Fingerprint
 from .layout import ShardRecord
+from .marks import checksums_of
 from .mend import Lost, Mending
+from .outline import ShardOutline
 from .quarantine import QUARANTINE, Quarantine
 from .settle import settle_description
 from .shard_list import LIST, add_to_list, write_list
-from .shard_writer import ShardWriter
+from .shard_writer import Sealed, ShardWriter, give_name
 from .storage import storage_type
 
 LOCK = ".lock"
@@ -65,12 +67,13 @@ class CacheWriter:
         self.made_again: dict[str, bool] = {}
         """Those of them that have been, by name, and whether each file is what it was, bit for bit."""
         self._versions, self._notes = dict(versions or {}), dict(notes or {})
-        self._kind = storage_type(str(fingerprint.facts.get("storage", "")))
+        storage_type(str(fingerprint.facts.get("storage", "")))  # refuses what there is not
         self._check, self._on_shard = check, on_shard
         self._inside = contextlib.ExitStack()
         self._new = self._made_folder = False
         self._beside: set[str] = set()
         self._have: dict[str, str] = {}
+        self._names: set[str] = set()
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self._quarantine: Quarantine | None = None
 
@@ -139,10 +142,16 @@ class CacheWriter:
             InputError: a clip is in the cache already, or the shapes are not those of the other shards.
             ValueError: no ids, an id twice, or a name that is taken.
         """
+        return self.outline(name, ids, visual_shape, audio_shape).begin(self._versions, self.commit)
+
+    def outline(
+        self, name: str, ids: Sequence[str], visual_shape: Sequence[int], audio_shape: Sequence[int]
+    ) -> ShardOutline:
+        """What another process has to know to write a shard, which is then to be committed; as `shard` otherwise."""
         shapes = tuple(visual_shape), tuple(audio_shape)
         if not ids or not all(ids) or len(set(ids)) != len(ids):
             raise ValueError(f"shard {name} needs clips with names, each of them once")
-        if name in self._have.values():
+        if name in self._names:
             raise ValueError(f"shard {name} exists; shards are never written again")
         for clip in ids:
             if clip in self._have:
@@ -154,17 +163,41 @@ class CacheWriter:
         for suffix in (".json", ".h5"):  # somebody's file that happens to have this name
             if os.path.lexists(path := self.directory / SHARDS / f"{name}{suffix}"):
                 set_aside(self.directory, path)
-        return ShardWriter(
-            self.directory / SHARDS,
+        return ShardOutline(
+            (self.directory / SHARDS).absolute(),
             name,
-            ids,
+            tuple(ids),
             *shapes,
-            kind=self._kind,
             fingerprint=self.fingerprint,
-            versions=self._versions,
             notes=self._notes if was is None or was.notes is None else was.notes,
-            on_finished=self._take_note,
         )
+
+    def commit(self, sealed: Sealed) -> None:
+        """Make data of a shard that was written by its outline, wherever that was done.
+
+        Raises:
+            InputError: the file is not what its record says, or cannot be named.
+            ValueError: the shard is not of this cache, or in it already; or its file is not one that was written aside.
+        """
+        part, record = sealed.part, sealed.record
+        self._open_quarantine  # noqa: B018 - as above
+        match = LEFTOVER.fullmatch(part.name)
+        if match is None or match["name"] != record.file_name or part.parent != (self.directory / SHARDS).absolute():
+            raise ValueError(f"{part} is no file that was written aside as {record.file_name} of {self.directory}")
+        if record.fingerprint != self.fingerprint.digest:
+            raise ValueError(f"shard {record.name} was made for another cache")
+        if record.name in self._names or any(clip in self._have for clip in record.ids):
+            raise ValueError(f"shard {record.name}, or a clip of it, is in {self.directory} already")
+        checksums_of(part, record)
+        give_name(sealed)
+        self._take_note(record)
+
+    def clear_away(self, name: str | None = None) -> None:
+        """Remove what processes that have ended left of a shard, or of any: none may be at work on it any more."""
+        for path in leftovers(self.directory / SHARDS):
+            match = LEFTOVER.fullmatch(path.name)
+            if match is not None and match["name"].startswith("" if name is None else f"{name}."):
+                path.unlink(missing_ok=True)
 
     def write_shard(
         self,
@@ -227,6 +260,7 @@ class CacheWriter:
         mended = Mending(self.directory, check=self._check, on_shard=self._on_shard).done()
         self.lines, self.lost = (*lines, *described, *mended.lines), mended.lost
         for record in mended.contents.shards:
+            self._names.add(record.name)
             self._shapes = record.visual_shape, record.audio_shape
             for clip in record.ids:
                 self._have.setdefault(clip, record.name)
@@ -250,6 +284,7 @@ class CacheWriter:
         for lost in self.lost:
             if lost.name == record.name:
                 self.made_again[record.name] = record.sha256 == lost.record.sha256
+        self._names.add(record.name)
         self._shapes = record.visual_shape, record.audio_shape
         for clip in record.ids:
             self._have[clip] = record.name
