@@ -6,7 +6,7 @@ and M mel bins of the fbank, L time slices, S tokens, D channels.
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from torch import Tensor
 from ..cache import CacheWriter
 from ..errors import InputError
 from .config import CLIP_MEMORY
-from .decoding.workers import READER, DecodingPool
+from .decoding.workers import READER, DecodingPool, Outcome
 from .encoders import AudioEncoder, VisualEncoder
 from .preparation.encoder_input import PreparedClip
 from .preparation.recipes import ClipPreparation
 from .selection import ShardPlan
-from .sink import ShardSink
+from .sink import ShardSink, Shelf
 
 
 @dataclass(frozen=True)
@@ -105,62 +105,116 @@ def extract(
         WorkersCannotStartError: no clip can be decoded at all.
     """
     started = time.perf_counter()
-    tally = Tally()
-    encode = BatchEncoder(encoders)
+    filling = Filling(encoders, pace)
     jobs = (job for plan in plans for job in plan.jobs)
-    shapes = encoders.visual.feature_shape, encoders.audio.feature_shape
-    with (
-        DecodingPool(
+    with filling.decoding(preparation, reader) as pool, filling.sink(writer) as sink:
+        outcomes = pool.read_all(jobs, ahead=pace.ahead)
+        for plan in plans:
+            for step in filling.shard(plan, itertools.islice(outcomes, len(plan.jobs)), sink, on_read):
+                if step.encoded or step.quarantined:
+                    on_done(step.encoded, step.quarantined)
+    tally = filling.tally
+    tally.encoded, tally.quarantined = sink.written, sink.quarantined
+    tally.encoder_seconds = filling.encode.seconds()
+    tally.seconds = time.perf_counter() - started
+    return tally
+
+
+@dataclass(frozen=True)
+class Step:
+    """What has happened to a shard since the step before."""
+
+    encoded: int = 0
+    quarantined: int = 0
+    encoding: tuple[str, ...] = ()
+    """Clips that are given to the encoders next."""
+
+
+class NoMemoryError(InputError):
+    """The device has no memory for a single clip."""
+
+
+class Filling:
+    """Fill shards, one after the other, with what the encoders make of decoded clips.
+
+    Args:
+        encoders: frozen.
+        pace: batch size, and what the decoding processes may do.
+    """
+
+    def __init__(self, encoders: Encoders, pace: Pace) -> None:
+        self.encoders, self.pace = encoders, pace
+        self.encode = BatchEncoder(encoders)
+        self.tally = Tally()
+        """Of all shards: how many clips only the second decoder could read, and the size of batches in the end."""
+
+    def decoding(self, preparation: ClipPreparation, reader: str = READER) -> DecodingPool:
+        """The processes that decode, to be entered."""
+        pace = self.pace
+        return DecodingPool(
             preparation,
             workers=pace.workers,
             timeout=pace.clip_timeout,
             memory=pace.clip_memory,
             reader=reader,
-        ) as pool,
-        ShardSink(writer, *shapes) as sink,
-    ):
-        outcomes = pool.read_all(jobs, ahead=pace.ahead)
+        )
 
-        def hand_over(rows: list[int], clips: list[PreparedClip]) -> None:
-            while clips:
-                size = min(tally.batch_size or pace.batch_size, len(clips))
-                features = encode_if_it_fits(encode, clips[:size])
-                if features is not None:
-                    sink.put(tuple(rows[:size]), *features)
-                    on_done(size, 0)
-                    del rows[:size], clips[:size]
-                elif size > 1:
-                    tally.batch_size = size // 2
-                else:
-                    raise InputError(
-                        f"{encoders.device} has no memory for a single clip beside the encoders: "
-                        "free some, or choose another --device"
-                    )
+    def sink(self, shelf: Shelf) -> ShardSink:
+        """The thread that writes, to be entered."""
+        return ShardSink(shelf, self.encoders.visual.feature_shape, self.encoders.audio.feature_shape)
 
-        for plan in plans:
-            sink.begin(plan)
-            rows: list[int] = []
-            clips: list[PreparedClip] = []
-            files: dict[str, Path] = {}
-            for row, outcome in enumerate(itertools.islice(outcomes, len(plan.jobs))):
-                if outcome.clip is None:
-                    sink.quarantine(outcome.job.id, outcome.reason, outcome.words)
-                    on_done(0, 1)
-                    continue
-                tally.second_choice += outcome.decoder != pool.decoders[0]
-                files[outcome.job.id] = outcome.job.path
-                rows.append(row)
-                clips.append(outcome.clip)
-                if len(clips) == pace.batch_size:
-                    hand_over(rows, clips)
-            if clips:
-                hand_over(rows, clips)
-            on_read(files)
-            sink.end()
-    tally.encoded, tally.quarantined = sink.written, sink.quarantined
-    tally.encoder_seconds = encode.seconds()
-    tally.seconds = time.perf_counter() - started
-    return tally
+    def shard(
+        self,
+        plan: ShardPlan,
+        outcomes: Iterable[Outcome],
+        sink: ShardSink,
+        on_read: Callable[[Mapping[str, Path]], None] = lambda files: None,
+    ) -> Iterator[Step]:
+        """Hand a shard to `sink`, from its beginning to its end.
+
+        Args:
+            plan: of the shard.
+            outcomes: what decoding made of its jobs, in their order.
+            sink: which has no other shard at work.
+            on_read: called before the shard is ended, with the file that each of its clips was read from, by id.
+        """
+        sink.begin(plan)
+        rows: list[int] = []
+        clips: list[PreparedClip] = []
+        files: dict[str, Path] = {}
+        for row, outcome in enumerate(outcomes):
+            if outcome.clip is None:
+                sink.quarantine(outcome.job.id, outcome.reason, outcome.words)
+                yield Step(quarantined=1)
+                continue
+            self.tally.second_choice += outcome.second_choice
+            files[outcome.job.id] = outcome.job.path
+            rows.append(row)
+            clips.append(outcome.clip)
+            if len(clips) == self.pace.batch_size:
+                yield from self._batch(plan, rows, clips, sink)
+        if clips:
+            yield from self._batch(plan, rows, clips, sink)
+        on_read(files)
+        sink.end()
+
+    def _batch(self, plan: ShardPlan, rows: list[int], clips: list[PreparedClip], sink: ShardSink) -> Iterator[Step]:
+        """Encode these clips, at once or, where there is no memory for that, by halves; both lists are emptied."""
+        while clips:
+            size = min(self.tally.batch_size or self.pace.batch_size, len(clips))
+            yield Step(encoding=tuple(plan.jobs[row].id for row in rows[:size]))
+            features = encode_if_it_fits(self.encode, clips[:size])
+            if features is not None:
+                sink.put(tuple(rows[:size]), *features)
+                del rows[:size], clips[:size]
+                yield Step(encoded=size)
+            elif size > 1:
+                self.tally.batch_size = size // 2
+            else:
+                raise NoMemoryError(
+                    f"{self.encoders.device} has no memory for a single clip beside the encoders: "
+                    "free some, or choose another --device"
+                )
 
 
 def encode_if_it_fits(

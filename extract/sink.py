@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from torch import Tensor
 
-from ..cache import CacheWriter, NotStorable, ShardWriter
+from ..cache import NotStorable, ShardWriter
 from ..errors import shown
 from .decoding.faults import NOT_FINITE
 from .selection import ShardPlan
@@ -47,6 +47,18 @@ class _Stopped(Exception):  # noqa: N818 - no error: the run was broken off
 _Message = ShardPlan | _Features | _Quarantined | _EndOfShard | None
 
 
+class Shelf(Protocol):
+    """Where shards go: a cache open for writing, or what stands for one in a process that does not hold its lock."""
+
+    def shard(
+        self, name: str, ids: Sequence[str], visual_shape: Sequence[int], audio_shape: Sequence[int]
+    ) -> ShardWriter:
+        """Begin a shard."""
+
+    def quarantine(self, clip: str, reason: str, words: str) -> None:
+        """Note that a clip cannot be encoded."""
+
+
 class ShardSink:
     """The only one that touches the cache during a run. A context manager.
 
@@ -54,12 +66,12 @@ class ShardSink:
     of which nothing stays. A failure to write (a full disk) is raised by the next call.
 
     Args:
-        writer: an open cache.
+        writer: where the shards go.
         visual_shape: (L, S, D).
         audio_shape: (D,).
     """
 
-    def __init__(self, writer: CacheWriter, visual_shape: tuple[int, ...], audio_shape: tuple[int, ...]) -> None:
+    def __init__(self, writer: Shelf, visual_shape: tuple[int, ...], audio_shape: tuple[int, ...]) -> None:
         self._writer, self._shapes = writer, (visual_shape, audio_shape)
         self._queue: queue.Queue[_Message] = queue.Queue(maxsize=BATCHES_WAITING)
         self._stopping = threading.Event()

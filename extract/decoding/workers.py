@@ -6,6 +6,7 @@ decord and PyAV can hang while they hold the interpreter's lock, crash, or leak 
 
 import concurrent.futures
 import dataclasses
+import itertools
 import os
 import queue
 import signal
@@ -59,6 +60,8 @@ class Outcome:
     clip: PreparedClip | None = None
     decoder: str = ""
     """Which one succeeded."""
+    second_choice: bool = False
+    """Whether it was not the first one asked."""
     reason: str = ""
     words: str = ""
 
@@ -269,7 +272,7 @@ class DecodingPool:
             worker.stop()
 
     def read_all(self, jobs: Iterable[Job], *, ahead: int) -> Iterator[Outcome]:
-        """Decode clips side by side; outcomes come in the order of the jobs.
+        """Decode clips side by side, the first ones from now on; outcomes come in the order of the jobs.
 
         Args:
             jobs: taken from the iterable as there is room.
@@ -278,13 +281,14 @@ class DecodingPool:
         Raises:
             WorkersCannotStartError: no worker process can be started.
         """
-        pending: deque[concurrent.futures.Future[Outcome]] = deque()
-        for job in jobs:
-            pending.append(self._threads.submit(self._read_first, job))
-            if len(pending) >= max(ahead, 1):
-                yield pending.popleft().result()
+        rest = iter(jobs)
+        first = itertools.islice(rest, max(ahead, 1))
+        return self._outcomes(deque(self._threads.submit(self._read_first, job) for job in first), rest)
+
+    def _outcomes(self, pending: "deque[concurrent.futures.Future[Outcome]]", rest: Iterator[Job]) -> Iterator[Outcome]:
         while pending:
             yield pending.popleft().result()
+            pending.extend(self._threads.submit(self._read_first, job) for job in itertools.islice(rest, 1))
 
     def _read_first(self, job: Job) -> Outcome:
         """One clip from the first of its files that can be decoded; where none can, what was said of each."""
@@ -307,7 +311,8 @@ class DecodingPool:
         try:
             for decoder in self.decoders:
                 try:
-                    return Outcome(job, worker.read(job.path, decoder), decoder)
+                    clip = worker.read(job.path, decoder)
+                    return Outcome(job, clip, decoder, second_choice=decoder != self.decoders[0])
                 except ClipError as error:
                     said.setdefault(error.words, []).append(decoder)
                     reason = error.reason
