@@ -52,6 +52,7 @@ def say(line: object, *, err: bool = False) -> None:
 EXTRAS = dict.fromkeys(("transformers", "huggingface_hub", "av", "librosa", "soxr", "PIL", "decord"), "extract") | {
     "matplotlib": "report",
     "jinja2": "report",
+    "ray": "cluster",
     **{name: name for name in ("tensorboard", "wandb", "mlflow")},
 }
 """The extra of avcil that brings a module which a bare installation lacks: `pip install 'avcil[extract]'`."""

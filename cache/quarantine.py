@@ -22,16 +22,16 @@ class Quarantine:
         """A copy of the list as it stands."""
         return {clip: dict(entry) for clip, entry in self._clips.items()}
 
-    def add(self, clip: str, reason: str, words: str) -> None:
-        """Put a clip on the list, or give a clip that is on it a new reason.
+    def add(self, clips: Mapping[str, tuple[str, str]]) -> None:
+        """Put clips on the list, or give those that are on it a new reason.
 
         Args:
-            clip: its id.
-            reason: a short phrase by which clips can be counted, such as "no audio".
-            words: what the decoder or the check said.
+            clips: by id, a short phrase by which clips can be counted, such as "no audio", and what the decoder or the
+                check said.
         """
-        self._clips[clip] = {"reason": reason, "words": words}
-        self._write()
+        self._clips |= {clip: {"reason": reason, "words": words} for clip, (reason, words) in clips.items()}
+        if clips:
+            self._write()
 
     def release(self, clips: Iterable[str]) -> tuple[str, ...]:
         """Take clips off the list; returns those that were on it. Others are no error."""

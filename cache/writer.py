@@ -121,7 +121,11 @@ class CacheWriter:
 
     def quarantine(self, clip: str, reason: str, words: str) -> None:
         """Note that a clip cannot be encoded: `reason` to count by, `words` as the decoder put it."""
-        self._open_quarantine.add(clip, reason, words)
+        self._open_quarantine.add({clip: (reason, words)})
+
+    def quarantine_all(self, clips: Mapping[str, tuple[str, str]]) -> None:
+        """Note of several clips at once that they cannot be encoded: reason and words of each."""
+        self._open_quarantine.add(clips)
 
     def release(self, clips: Iterable[str]) -> tuple[str, ...]:
         """Take clips off the quarantine, to be tried again; returns those that were on it."""

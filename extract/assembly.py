@@ -85,8 +85,15 @@ class Setup:
         return {} if cache is None or not from_folder(self.config) else {"manifest": cache / LIST}
 
 
-def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
+def assemble(
+    config: ExtractionConfig, say: Callable[[str], object], *, workers_on: torch.device | None = None
+) -> Setup:
     """Find the clips and load the encoders; `say` gets a line about each.
+
+    Args:
+        config: the choices.
+        say: called with each line.
+        workers_on: the kind of device on which other processes encode, where this one only has to know what with.
 
     Raises:
         InputError: something is wrong with the list of clips, or not one has a file; a clip has two different files;
@@ -97,6 +104,8 @@ def assemble(config: ExtractionConfig, say: Callable[[str], object]) -> Setup:
     for line in (*lines, in_words(benchmark.manifest, located)):
         say(line)
     encoders, precision = load_encoders(config)
+    if workers_on is not None:
+        encoders = dataclasses.replace(encoders, device=workers_on)
     for line in describe(encoders, precision):
         say(line)
     how = recipe(config.recipe, benchmark.released_frame_rate)

@@ -49,6 +49,7 @@ def run(**choices: Any) -> None:
 
     Started again, it does what is missing and nothing else. Clips that cannot be decoded are quarantined with the
     reason and the decoder's words in CACHE/quarantine.json; clips without a file are listed in CACHE/missing.csv.
+    Status 1 if workers died over a shard again and again, so that it was given up.
     """
     from .run import run as extract
 
@@ -62,6 +63,7 @@ def run(**choices: Any) -> None:
         raise
     for line in summary.lines():
         say(line)
+    sys.exit(1 if summary.tally.given_up else 0)
 
 
 @main.command()

@@ -84,6 +84,13 @@ class ExtractionConfig(ClipList):
     """Try clips again that an earlier run quarantined."""
     skip_verify: bool = False
     """Do not check every byte that the cache holds before the run, only what a glance at each shard shows."""
+    ray: Annotated[str, Option(metavar="[ADDRESS]", alone="local")] | None = None
+    """Have many processes encode, by Ray: on all GPUs and cores of this machine or, with an address (auto: the one that
+    runs here), of a cluster."""
+    ray_workers: Positive | None = None
+    """Encoding processes with `ray`, each with `workers` decoding ones; by default as many as there is room for."""
+    ray_gpu_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of a GPU, for each encoding process with `ray`."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -11,6 +11,7 @@ from ..options import settings_of
 from .config import ExtractionConfig, FeaturesConfig, ImportConfig
 
 LEFT_OUT = frozenset({"cache", "device", "workers", "limit", "retry_quarantined", "skip_verify", "split", "split_seed"})
+LEFT_OUT |= {"ray", "ray_workers", "ray_gpu_share"}
 """What another machine or another time may choose anew."""
 
 

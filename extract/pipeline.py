@@ -65,7 +65,11 @@ class Tally:
     """Clips encoded at once at the end, where the device had no memory for as many as were asked for."""
     seconds: float = 0.0
     encoder_seconds: float = 0.0
-    """Of these, with the encoders at work."""
+    """Of these, with the encoders at work; of several workers the mean."""
+    died: int = 0
+    """Workers that died and were replaced."""
+    given_up: dict[str, str] = field(default_factory=dict)
+    """Shards over which too many workers died -> how the last one did."""
 
     @property
     def clips_per_second(self) -> float:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from ..wording import RANDOM_WEIGHTS, duration, number_of
 from .assembly import LIBRARIES, Setup, assemble
 from .choices import CHOICES, ChoicesFile
 from .clips import from_folder, in_words
+from .cluster.schedule import TRIES
 from .config import ExtractionConfig
 from .listing import LIST, keep_list, next_step, trainable
 from .pipeline import Tally, extract
@@ -26,6 +27,9 @@ from .progress import ExtractionProgress, checking
 from .selection import ShardPlan
 
 MISSING = "missing.csv"
+
+Assembling = Callable[[Callable[[str], object]], Setup]
+CarryingOut = Callable[[Setup, Sequence[ShardPlan], CacheWriter, Console], Tally]
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,13 @@ class Summary:
         if tally.quarantined:
             reasons = ", ".join(f"{reason} {n}" for reason, n in Counter(tally.quarantined.values()).most_common())
             lines.append(f"quarantined: {len(tally.quarantined)} ({reasons}; words in {cache / 'quarantine.json'})")
+        if tally.died:
+            lines.append(f"workers that died: {tally.died}")
+        if tally.given_up:
+            lines.append(
+                f"given up: {number_of(len(tally.given_up), 'shard')}, each after the deaths of {TRIES} workers, "
+                f"the first {next(iter(tally.given_up))}; the same command tries again"
+            )
         if self.left_alone:
             lines.append(f"quarantined before and left alone: {self.left_alone} (--retry-quarantined tries them again)")
         if self.several:
@@ -99,10 +110,20 @@ def run(config: ExtractionConfig, console: Console) -> Summary:
     if config.cache is None:
         raise InputError("say where the features go: --cache DIR")
 
+    if config.ray is None:
+        return _run(config, console, lambda say: assemble(config, say), carry_out)
+    from .cluster.run import on_ray
+
+    with on_ray(config, console) as cluster:
+        return _run(cluster.config, console, cluster.assemble, cluster.carry_out)
+
+
+def _run(config: ExtractionConfig, console: Console, assemble: Assembling, carry_out: CarryingOut) -> Summary:
     def say(line: str) -> None:
         console.print(Text(shown(line)), soft_wrap=True)
 
-    setup = assemble(config, say)
+    assert config.cache is not None
+    setup = assemble(say)
     with open_cache(config.cache, setup.fingerprint, setup.notes(), console, check=not config.skip_verify) as writer:
         if from_folder(config):
             for line in keep_list(setup.manifest, writer.beside(LIST)):

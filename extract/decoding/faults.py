@@ -7,6 +7,7 @@ TIMED_OUT = "decoder took too long"
 DIED = "decoder died"
 OUT_OF_MEMORY = "too much memory"
 NOT_FINITE = "features not finite"
+KILLS_WORKERS = "kills its worker"
 
 # A decoder that answers is believed: what it refuses as damaged, another one might conceal.
 ANOTHER_MAY_HELP = frozenset({TIMED_OUT, DIED})
