@@ -78,6 +78,17 @@ class GradientSettings:
     model_choice: Literal["best", "last"] = "best"
     """"best": the first epoch with the highest accuracy on the validation clips of all seen classes, as
     published (this looks at old classes' validation clips); "last": the last epoch."""
+    patience: Positive | None = None
+    """End a task once its best accuracy on validation clips is this many epochs ago; >= 1, none: every task takes all
+    its epochs. Looked at where there is validation, so not with "last"."""
+    validate_every: Positive = 1
+    """Work out the accuracy on validation clips after every so many epochs of a task, and after its last; >= 1. Only
+    these epochs can be chosen."""
+
+
+OFF: Mapping[str, Any] = {"patience": None, "validate_every": 1}
+"""Settings that shorten the work, and the values with which they change nothing: runs that were made before there were
+such settings had them so, and no cause names a setting that is off."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
-
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RUN_OPTIONS = (
     *("method", "dataset", "manifest", "classes", "cache", "modality", "classes_per_task", "class_order_seed", "tasks"),
     *("epochs", "batch_size", "memory_size", "memory_batch_size", "seed", "device", "precision", "model_choice"),
+    *("patience", "validate_every"),
 )
 """Fields of the configuration that have an option of `run` by the same name."""
 
@@ -132,6 +133,14 @@ def _refuse_taken(out: Path, options: Mapping[str, Any]) -> None:
         check_idle(out)
 
 
+def epochs_words(config: RunConfig) -> str:
+    """How long a task is learnt by gradient, and what shortens that."""
+    words = f"{number_of(config.epochs, 'epoch')} a task"
+    if config.patience is not None:
+        words = f"at most {words} (patience {config.patience})"
+    return words if config.validate_every == 1 else f"{words}, validated every {config.validate_every}"
+
+
 def _run(configured: "ConfiguredRun", out: Path, repeats: Repeats | None, listeners: "Sequence[Listener]") -> None:
     """Run once or several times with progress on the screen and told to `listeners`, then show the table."""
     from ..learning.state import Stopped
@@ -144,7 +153,7 @@ def _run(configured: "ConfiguredRun", out: Path, repeats: Repeats | None, listen
     say(
         f"{kind.name}: {number_of(len(table.ids), 'clip')}, "
         f"{number_of(len(table.class_order), 'class', 'classes')} in {number_of(len(table.tasks), 'task')}; "
-        + (f"{number_of(config.epochs, 'epoch')} a task; " if kind.way == "gradient" else "one pass a task; ")
+        + (f"{epochs_words(config)}; " if kind.way == "gradient" else "one pass a task; ")
         + f"{data.device}, {str(data.dtype).removeprefix('torch.')}"
     )
     for line in configured.notes(data):

@@ -61,7 +61,7 @@ class Learning(Protocol):
         """Learn epoch by epoch, from where `progress` stands in the task.
 
         Gives the number of each epoch that has ended and the mean of its loss terms; a way without epochs learns all of
-        the task and gives nothing.
+        the task and gives nothing. The trainer may take fewer epochs than there are (`config.patience`).
         Raises Stopped where the run is asked to stop.
         """
         ...

@@ -51,6 +51,10 @@ class Progress:
     seconds: float = 0.0
     """Time spent so far, over all sessions."""
 
+    def epochs_by_task(self) -> dict[int, int]:
+        """Epochs that have been done of each task that was begun, by its number; fewer where patience ended it."""
+        return {line["task"]: line["epoch"] for line in self.history}
+
 
 def copy_of(state: Mapping[str, Tensor]) -> State:
     """A copy of a state_dict that training does not write into."""

@@ -95,11 +95,13 @@ class Trainer:
         if progress.awaiting is not None:
             with self._told_of_stops(progress):
                 self._end_epoch(progress.awaiting, task, progress)
-        for terms in self._epochs(learning, progress):
+        for terms in () if self._waited_enough(progress) else self._epochs(learning, progress):
             progress.awaiting = terms
             learning.write_state(progress)
             with self._told_of_stops(progress):
                 self._end_epoch(terms, task, progress)
+            if self._waited_enough(progress):
+                break
 
         if progress.best is not None:
             self.method.load_state_dict(progress.best)
@@ -133,7 +135,7 @@ class Trainer:
         """Validate after the epoch that follows `progress.epoch`, choose, and tell. Raises Stopped."""
         epoch = progress.epoch + 1
         line: dict[str, Any] = {"task": task.number, "epoch": epoch} | dict(terms)
-        if self.config.model_choice == "best":
+        if self._validates(epoch):
             accuracy = self._accuracy(self.table.of("val", range(task.seen_classes)))
             line["validation_accuracy"] = accuracy
             if accuracy > progress.best_accuracy:  # the first of equals stays
@@ -146,6 +148,19 @@ class Trainer:
             listener.epoch_ended(progress)
         if self.stop_asked():  # an epoch of one step has no place between steps
             raise Stopped
+
+    def _validates(self, epoch: int) -> bool:
+        """Whether accuracy on validation clips is worked out after an epoch."""
+        regularly = epoch % self.config.validate_every == 0 or epoch == self.config.epochs
+        return regularly and self.config.model_choice == "best"
+
+    def _waited_enough(self, progress: Progress) -> bool:
+        """Whether the task ends with the epoch that is done, since the best one is `patience` epochs ago.
+
+        Told from where the run stands alone, so that a resumed task ends where it would have ended.
+        """
+        patience, done = self.config.patience, progress.epoch
+        return patience is not None and done - progress.best_epoch >= patience and self._validates(done)
 
     def _epochs(self, learning: Learning, progress: Progress) -> Iterator[dict[str, float]]:
         """The loss terms of each epoch; where it is stopped within one, that is told to listeners first."""

@@ -2,10 +2,12 @@
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ...errors import InputError
+from ..config import OFF
 from ..results.collect import FinishedRun
 from ..results.files import METRICS, config_of, metrics_of
 from ..runs.problem import tasks_of
@@ -13,13 +15,13 @@ from .plan import PlannedRun
 
 
 class Estimates:
-    """Seconds of runs by kind: method, modality and tasks, in proportion to the epochs."""
+    """Seconds of runs by kind: method, modality, tasks and what shortens the work, in proportion to the epochs."""
 
     def __init__(self, runs: Iterable[FinishedRun] = ()) -> None:
         self._seconds: dict[str, list[float]] = {}
         for run in runs:
             config, tasks = run.content["run"], run.content["provenance"].get("tasks", [])
-            key = _key(config["method"], config.get("modality", ""), tasks)
+            key = _key(config["method"], config.get("modality", ""), tasks, config)
             epochs = max(int(config.get("epochs") or 1), 1)
             self._seconds.setdefault(key, []).append(run.metrics["seconds"] / epochs)
 
@@ -44,8 +46,8 @@ class Estimates:
 
 def _key_of(run: PlannedRun) -> str:
     config = run.configured.config
-    return _key(config.method, config.modality, tasks_of(config, run.configured.problem.manifest))
+    return _key(config.method, config.modality, tasks_of(config, run.configured.problem.manifest), vars(config))
 
 
-def _key(method: str, modality: str, tasks: object) -> str:
-    return json.dumps([method, modality, tasks])
+def _key(method: str, modality: str, tasks: object, config: Mapping[str, Any]) -> str:
+    return json.dumps([method, modality, tasks, [config.get(name, off) for name, off in OFF.items()]])

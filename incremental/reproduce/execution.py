@@ -66,9 +66,7 @@ class Display(Listener):
 
     def epoch_ended(self, run: StartedRun, progress: state.Progress) -> None:
         """The bar moves."""
-        of_run = ((progress.task - 1) * max(run.epochs, 1) + progress.epoch) / (
-            max(run.epochs, 1) * len(run.table.tasks)
-        )
+        of_run = run.done(progress) / run.total(progress)
         left = f"; after this run {time_left(self.waiting, self.estimates)}" if self.waiting else ""
         self.bar.update(
             self.task,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ..config import RunConfig, names_of
+from ..config import OFF, RunConfig, names_of
 from ..methods import all_methods
 from ..results.cause import SEED, settings_of
 from ..results.files import METRICS
@@ -160,7 +160,8 @@ def folder_name(configured: ConfiguredRun) -> str:
 
 def _departure(ours: ConfiguredRun, published: ConfiguredRun) -> str | None:
     mine, theirs = cause_of(ours), cause_of(published)
-    for name, value in theirs["settings"].items():
-        if mine["settings"].get(name) != value:
-            return f"{name} = {mine['settings'].get(name)}, published {value}"
+    for name in {**theirs["settings"], **mine["settings"]}:  # one that is off is missing
+        value, published_value = (cause["settings"].get(name, OFF.get(name)) for cause in (mine, theirs))
+        if value != published_value:
+            return f"{name} = {value}, published {published_value}"
     return None if mine["tasks"] == theirs["tasks"] else "other tasks than published"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...manifests import given_class_order
-from ..config import GradientSettings, TrainingSettings, names_of
+from ..config import OFF, GradientSettings, TrainingSettings, names_of
 
 SEED = "seed"
 """The one setting of `TrainingSettings` in which runs of a row may differ."""
@@ -40,7 +40,7 @@ brought up to date has to be resumable; PyTorch's own rounding is no other exper
 
 
 def settings_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that decide a result, the seed too, flat, from the content of a config.json."""
+    """The settings that decide a result, the seed too, flat, from the content of a config.json; none that is off."""
     run, provenance = content["run"], content.get("provenance", {})
     names = names_of(TrainingSettings)
     gradient = provenance.get("way", "gradient") == "gradient"
@@ -48,7 +48,8 @@ def settings_of(content: Mapping[str, Any]) -> dict[str, Any]:
         names += names_of(GradientSettings)
     if not provenance.get("memory", gradient and run.get("method") not in WITHOUT_MEMORY):
         names = tuple(name for name in names if name != "memory_size")
-    return {name: run[name] for name in names if name in run} | dict(run.get("settings", {}))
+    said = {name: run[name] for name in names if name in run and not (name in OFF and run[name] == OFF[name])}
+    return said | dict(run.get("settings", {}))
 
 
 def facts_of(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +85,8 @@ def other_settings(here: Mapping[str, Any], there: Mapping[str, Any], *, resumed
     What an older version did not record is not known to be the same, here as in a table's rows. Where the run is only
     `resumed` it is passed over: from then on it is recorded.
     """
-    mine, theirs = settings_of(here), settings_of(there)
+    mine, theirs = settings_of(here), {**OFF, **settings_of(there)}
+    mine |= {name: off for name, off in OFF.items() if name in here["run"] and name not in mine}
     for name in mine:
         if name in theirs and mine[name] != theirs[name]:
             return f"{name} = {theirs[name]!r}, not {mine[name]!r}"

@@ -95,6 +95,7 @@ class _Summary(_Shape):
     accuracy_by_task: Annotated[list[float], Field(min_length=1)]
     accuracy_matrix: list[list[float]]
     chosen_epochs: list[int | None]
+    epochs_by_task: list[int] | None = None
     seconds: float
     peak_memory_bytes: float
     test_noise: dict[str, Any] = {}

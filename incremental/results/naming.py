@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..config import GradientSettings, TrainingSettings, names_of
+from ..config import OFF, GradientSettings, TrainingSettings, names_of
 from .cause import FACTS
 
 SHARED = frozenset((*names_of(TrainingSettings), *names_of(GradientSettings)))
@@ -78,7 +78,12 @@ def value_of(cause: Cause, name: str) -> Any:
 
 
 def differs(causes: Iterable[Cause], name: str) -> bool:
-    """Whether a setting or fact has several values among the rows that have it."""
+    """Whether a setting or fact has several values among the rows that have it.
+
+    A setting that shortens the work is off in a row that is learnt in epochs and does not name it, which is a value.
+    """
+    if name in OFF:
+        return len({_key(value_of(cause, name)) for cause in causes if "epochs" in cause["settings"]}) > 1
     having = (cause for cause in causes if name not in OF_MEMORY or "memory_size" in cause["settings"])
     return len({_key(value_of(cause, name)) for cause in having} - {_key(None)}) > 1
 

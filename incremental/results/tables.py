@@ -1,13 +1,14 @@
 """Results as a person reads them: tables of runs, with intervals where a method was run with several seeds."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from ...errors import shown
-from ...wording import RANDOM_WEIGHTS
+from ...wording import RANDOM_WEIGHTS, number_of
 from .cause import ORDER
 from .collect import FinishedRun, Row
 from .comparable import not_comparable
@@ -32,6 +33,12 @@ TITLES = {name: figure.title for name, figure in FIGURES.items()} | {
     ORDER: "Class order",
 }
 """Headings of columns, by name; settings have their own names."""
+
+SHORTENED = {
+    "patience": "a task ended once its best accuracy on validation clips was {} ago",
+    "validate_every": "validation came after every {} of a task and after its last, and only these can be chosen",
+}
+"""What settings mean that shorten the work (`config.OFF`), for notes."""
 
 
 def results_grid(
@@ -158,6 +165,7 @@ def notes(rows: Sequence[Row], *, deviation: bool = True, interval: bool = True)
         lines.append(f"{MARK} {RANDOM_WEIGHTS}.")
     if any(run.metrics["model_choice"] == "best" for run in runs):
         lines.append("best epoch: chosen on validation clips of all seen classes, old ones included, as published.")
+    lines += _shortened(rows)
     lines += [f"left out, since it repeats a run in the table: {run}" for row in rows for run in row.repeated]
     return lines + not_comparable(rows)
 
@@ -172,6 +180,15 @@ def _deviations(rows: Sequence[Row]) -> str:
     if any(len(row.runs) > len(row.orders) for row in several):
         words += "; the second ±, over the seeds within an order"
     return words if len(several) == len(rows) else f"{words}; other ±: {over_seeds}"
+
+
+def _shortened(rows: Sequence[Row]) -> list[str]:
+    """Lines on what shortened the work of rows; where it is not that of all, their names say so."""
+    lines = []
+    for name, words in SHORTENED.items():
+        for value in sorted({row.cause["settings"].get(name, 0) for row in rows} - {0}):
+            lines.append(f"{name} {value}: {words.format(number_of(value, 'epoch'))}.")
+    return lines
 
 
 def run_tables(run: FinishedRun) -> list[Table]:
@@ -192,7 +209,7 @@ def run_tables(run: FinishedRun) -> list[Table]:
             unit = " nats" if measure.unit == "nats" else ""
             figures.add_row(Text(measure.title), f"{measure.words(metrics[name], 2)}{unit}")
     figures.caption = f"{metrics['seconds']:.1f} s, {metrics['peak_memory_bytes'] / 2**20:.0f} MiB; " + (
-        f"chosen epochs {', '.join(map(str, metrics['chosen_epochs']))}" if any(metrics["chosen_epochs"]) else "solved"
+        _chosen_words(metrics, run.cause["settings"]) if any(metrics["chosen_epochs"]) else "solved"
     )
     # Narrow columns: a published matrix of ten tasks has to fit a screen of 80 characters with all its digits.
     matrix = Table(title="Accuracy in % (row: after task; column: on task)", box=box.SIMPLE_HEAD, padding=0)
@@ -205,6 +222,15 @@ def run_tables(run: FinishedRun) -> list[Table]:
         cells = [rounded(value, 1) for value in row] + [""] * (tasks - number)
         matrix.add_row(str(number), *cells, rounded(seen, 1))
     return [figures, matrix]
+
+
+def _chosen_words(metrics: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The chosen epochs, of how many where patience may have ended a task, and what shortened the work."""
+    words = f"chosen epochs {', '.join(map(str, metrics['chosen_epochs']))}"
+    if metrics.get("epochs_by_task"):
+        words += f" of {', '.join(map(str, metrics['epochs_by_task']))}"
+    shortened_by = ", ".join(f"{name} {settings[name]}" for name in SHORTENED if name in settings)
+    return f"{words} ({shortened_by})" if shortened_by else words
 
 
 def figures_table(title: str, rows: Mapping[str, float | None], *, unit: str = "") -> Table:

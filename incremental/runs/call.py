@@ -65,7 +65,7 @@ class ConfiguredRun:
         lines = []
         if self.unused:
             lines.append(f"not used, since {self.kind.name} is solved in one pass: {', '.join(self.unused)}")
-        lines += self._unvalidated(data)
+        lines += [*self._shortened(), *self._unvalidated(data)]
         size, train = self.config.memory_size, data.table.splits.count("train")
         if not ways_of(self.kind)["memory"]:
             return lines
@@ -74,6 +74,20 @@ class ConfiguredRun:
         elif self.memory_by_default:
             of_this = f"this list has {train} training clips"
             lines.append(f"memory_size is {size}, which is AVE's, since nothing else was given; {of_this}")
+        return lines
+
+    def _shortened(self) -> list[str]:
+        """Lines on settings that cannot shorten anything, or leave one epoch to choose from."""
+        config = self.config
+        if self.kind.way != "gradient":
+            return []
+        lines = []
+        if config.patience is not None and config.patience >= config.epochs:
+            lines.append(f"patience {config.patience} ends no task: they have {number_of(config.epochs, 'epoch')}")
+        if config.epochs > 1 and config.validate_every >= config.epochs:
+            lines.append(
+                f"validate_every {config.validate_every}: only the last of {config.epochs} epochs is validated"
+            )
         return lines
 
     def _unvalidated(self, data: Data) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from ...errors import InputError, unknown
-from ..config import RunConfig, checked, names_of
+from ..config import OFF, RunConfig, checked, names_of
 from ..learning.method import BaseMethod
 
 
@@ -96,6 +96,12 @@ def configure(method: type[BaseMethod], protocol: Mapping[str, Any], given: Mapp
         raise InputError(
             f"method '{method.name}' needs --modality {' or '.join(method.modalities)}, not {config.modality}"
         )
+    for name, off in OFF.items():
+        if method.way == "gradient" and config.model_choice == "last" and getattr(config, name) != off:
+            raise InputError(
+                f"--{name.replace('_', '-')} is about accuracy on validation clips, which --model-choice last never "
+                "looks at: leave one of them out"
+            )
     return config, checked(method.Settings, settings)
 
 

@@ -33,6 +33,30 @@ class StartedRun:
         """Epochs a task."""
         return self.config.epochs if self.way == "gradient" else 0
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether a task may take fewer epochs than that."""
+        return bool(self.epochs) and self.config.patience is not None
+
+    def length(self, task: int, progress: Progress) -> int:
+        """Epochs that the task numbered `task`, which has ended, took; 0 where it was solved."""
+        return progress.epochs_by_task().get(task, self.epochs) if self.ends_early else self.epochs
+
+    def done(self, progress: Progress) -> int:
+        """Epochs that are done of all tasks; tasks, of a run that is solved."""
+        return self._done_before(progress) + progress.epoch
+
+    def total(self, progress: Progress) -> int:
+        """`done` when the run is at its end, at most."""
+        return self._done_before(progress) + max(self.epochs, 1) * (len(self.table.tasks) + 1 - progress.task)
+
+    def _done_before(self, progress: Progress) -> int:
+        """Epochs of the tasks that have ended."""
+        if not self.ends_early:
+            return (progress.task - 1) * max(self.epochs, 1)
+        took = progress.epochs_by_task()
+        return sum(took.get(task, self.epochs) for task in range(1, progress.task))
+
 
 class Listener:
     """Base of listeners: a subclass overrides the events it wants.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config import RunConfig
 from ..data.tasks import ClipTable
-from ..learning.method import BaseMethod
+from ..learning.method import BaseMethod, Way
 from ..learning.state import Progress
 from ..results.calibration import expected_calibration_error, negative_log_likelihood, probabilities
 from ..results.metrics import FIGURES, Predictions, accuracy_matrix, forgetting_by_task, percent, summarise, without
@@ -78,6 +78,7 @@ def metrics_of(
         "random_encoder_weights": data.cache.random_weights,
         **summarise(after, boundaries),
         "chosen_epochs": progress.chosen_epochs,
+        **early_ends(config, progress, kind.way),
         "seconds": progress.seconds,
         "peak_memory_bytes": peak_memory_bytes(data.device),
         **bytes_kept(kind, data, progress),
@@ -111,6 +112,13 @@ def calibration_of(answers: Predictions, scores: Tensor) -> dict[str, float]:
         "expected_calibration_error": expected_calibration_error(probabilities(logits), answers.labels),
         "negative_log_likelihood": negative_log_likelihood(logits, answers.labels),
     }
+
+
+def early_ends(config: RunConfig, progress: Progress, way: Way) -> dict[str, Any]:
+    """How many epochs each task took, where patience may have ended it."""
+    if way != "gradient" or config.patience is None:
+        return {}
+    return {"epochs_by_task": list(progress.epochs_by_task().values())}
 
 
 def leak_free(table: ClipTable, after: Sequence[Predictions], boundaries: Sequence[int]) -> dict[str, Any]:

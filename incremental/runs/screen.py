@@ -28,12 +28,13 @@ class Times(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """In words."""
-        return Text(times(task.elapsed or 0.0, task.time_remaining))
+        return Text(times(task.elapsed or 0.0, task.time_remaining, at_most=task.fields.get("at_most", False)))
 
 
-def times(gone: float, left: float | None) -> str:
-    """Seconds gone, and left where that can be told."""
-    return f"{duration(gone)} gone" + ("" if left is None else f", {duration(left)} left")
+def times(gone: float, left: float | None, *, at_most: bool = False) -> str:
+    """Seconds gone, and left where that can be told; `at_most` where tasks may end early."""
+    words = "at most " if at_most else ""
+    return f"{duration(gone)} gone" + ("" if left is None else f", {words}{duration(left)} left")
 
 
 class Screen(Listener):
@@ -72,10 +73,11 @@ class Screen(Listener):
         """A fresh bar, and a word on what an earlier session had done."""
         self.began = self.said = self.clock()
         self.seconds = progress.seconds
-        done = self.at_first = _done(run, progress)
+        done = self.at_first = run.done(progress)
         task = min(progress.task, len(run.table.tasks))
         description = f"{self._name(run)}task {task}/{len(run.table.tasks)}"
-        self.bar.reset(self.total, total=_total(run), completed=done, description=description)
+        total = run.total(progress)
+        self.bar.reset(self.total, total=total, completed=done, description=description, at_most=run.ends_early)
         if progress.task > 1 or progress.epoch:
             learnt = number_of(done, "epoch") if run.epochs else number_of(progress.task - 1, "task")
             self._say(run, f"resuming after {learnt} of an earlier session")
@@ -88,14 +90,14 @@ class Screen(Listener):
         words += f", loss {sum(losses):.3g}" if losses else ""
         accuracy = line.get("validation_accuracy")
         words += "" if accuracy is None else f", val {accuracy:z.1f} %"
-        done = _done(run, progress)
+        done, total = run.done(progress), run.total(progress)
         self.bar.update(self.total, completed=done, description=self._name(run) + words)
         now = self.clock()
         if self.bar.disable and now - self.said >= self.every:
             self.said = now
             gone = now - self.began
-            left = gone / (done - self.at_first) * (_total(run) - done) if done > self.at_first else None
-            self._say(run, f"{words}, {times(gone, left)}")
+            left = gone / (done - self.at_first) * (total - done) if done > self.at_first else None
+            self._say(run, f"{words}, {times(gone, left, at_most=run.ends_early)}")
 
     def task_ended(self, run: StartedRun, progress: state.Progress) -> None:
         """A line with how the run does now."""
@@ -106,16 +108,18 @@ class Screen(Listener):
             words += f" (new {found.new:z.1f}, old {found.old:z.1f}), forgetting {found.forgetting:z.1f}"
         if run.epochs:
             validation = "" if found.validation is None else f" (val {found.validation:z.1f} %)"
-            words += f", epoch {found.chosen_epoch} of {run.epochs}{validation}"
+            took = run.length(progress.task - 1, progress)
+            early = "" if took == run.epochs else ", ended early"
+            words += f", epoch {found.chosen_epoch} of {took}{validation}{early}"
         else:
             words += ", solved"
         taken, self.seconds = progress.seconds - self.seconds, progress.seconds
         self._say(run, f"{words}, {duration(taken)}")
-        self.bar.update(self.total, completed=_done(run, progress))
+        self.bar.update(self.total, completed=run.done(progress), total=run.total(progress))
 
     def run_ended(self, run: StartedRun, metrics: Mapping[str, Any]) -> None:
         """The bar is full."""
-        self.bar.update(self.total, completed=_total(run))
+        self.bar.update(self.total, completed=self.bar.tasks[0].total)
 
     def _name(self, run: StartedRun) -> str:
         return f"{repetition(run.config.class_order_seed, run.config.seed)}, " if self.several else ""
@@ -127,12 +131,3 @@ class Screen(Listener):
             say(line)
         else:
             self.bar.console.print(Text(shown(line)))
-
-
-def _done(run: StartedRun, progress: state.Progress) -> int:
-    """Epochs that are done; tasks, of a run that is solved."""
-    return (progress.task - 1) * max(run.epochs, 1) + progress.epoch
-
-
-def _total(run: StartedRun) -> int:
-    return max(run.epochs, 1) * len(run.table.tasks)

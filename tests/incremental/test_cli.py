@@ -1,5 +1,6 @@
 """`avcil-incr` as a user meets it: what it prints, what it leaves, and one line for every mistake."""
 
+import csv
 import json
 import os
 import re
@@ -250,7 +251,33 @@ def test_methods():
     assert "learning_rate" not in done("methods", "ridge")
 
 
+def test_a_run_that_ends_tasks_early_says_so_everywhere(made: Made, tmp_path: Path):
+    where = ("--manifest", made.manifest, "--cache", made.cache, "--classes-per-task", "2", "--epochs", "9")
+    early = ("--patience", "1", "--validate-every", "2")
+    told = done("run", "--method", "fine-tuning", *where, *early, "--out", tmp_path / "out")
+    assert "at most 9 epochs a task (patience 1), validated every 2;" in told
+    assert "ended early" in told
+    notes = ("patience 1: a task ended once", "validate_every 2: validation came after every 2 epochs")
+    assert all(note in told for note in notes)
+    assert "(patience 1, validate_every 2)" in done("show", tmp_path / "out")
+    run = json.loads((tmp_path / "out" / "config.json").read_text())["run"]
+    assert (run["patience"], run["validate_every"]) == (1, 2)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    lines = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))
+    assert [sum(int(line["task"]) == task for line in lines) for task in (1, 2, 3)] == metrics["epochs_by_task"]
+    assert min(metrics["epochs_by_task"]) < 9
+    for line in lines:
+        assert bool(line["validation_accuracy"]) == (int(line["epoch"]) % 2 == 0 or line["epoch"] == "9")
+    plain = ("run", "--method", "fine-tuning", *where, "--out", tmp_path / "out")
+    assert "holds a run with patience = 1, not None; choose another --out" in mistake(*plain)
+    again = ("run", "--config", tmp_path / "out" / "config.json", "--out", tmp_path / "again")
+    done(*again)
+    assert synthetic.differing(tmp_path / "out", tmp_path / "again") == []
+
+
 # ----------------------------------------------------------------------------------------- one line a mistake
+
+LAST = ("--model-choice", "last")
 
 
 @pytest.mark.parametrize(
@@ -275,6 +302,16 @@ def test_methods():
             "the setting 'penalty' belongs to ranpac, ridge, not to lwf",
         ),
         (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--epochs", "0"), "epochs: "),
+        (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--patience", "0"), "patience: "),
+        (("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", "--validate-every", "0"), "validate_every: "),
+        (
+            ("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", *LAST, "--patience", "9"),
+            "--patience is about accuracy on validation clips, which --model-choice last never looks at",
+        ),
+        (
+            ("run", "--method", "lwf", "--dataset", "ave", "--cache", "c", *LAST, "--set", "validate_every=2"),
+            "--validate-every is about accuracy on validation clips, which --model-choice last never looks at",
+        ),
         (("run", "--method", "lwf", "--dataset", "ave", "--epochs", "ten"), "'ten' is not a valid integer"),
         (("run", "--method", "lwf", "--dataset", "ave", "--seeds", "0"), "--seeds"),
         (("run", "--method", "lwf", "--dataset", "ave"), "say where the features are: --cache DIR"),

@@ -191,6 +191,10 @@ def test_published_figures_stand_beside_and_other_settings_are_told(tmp_path: Pa
     assert all(row.departs is None for row in as_published.rows)
     quick = make_plan(target_of("table1", "ave"), {**given, "epochs": 2}, tmp_path / "out")
     assert quick.rows[0].departs == "epochs = 2, published 150"
+    early = make_plan(target_of("table1", "ave"), {**given, "patience": 9}, tmp_path / "out")
+    assert early.rows[0].departs == "patience = 9, published None"
+    off = make_plan(target_of("table1", "ave"), {**given, "patience": None, "validate_every": 1}, tmp_path / "out")
+    assert [run.folder for run in off.runs] == [run.folder for run in as_published.runs]
     rows = [(row, None) for row in quick.rows]
     assert any(
         "Not the published settings in 9 of 9 rows: Fine-tuning: epochs = 2" in line for line in remarks(quick, rows)

@@ -67,7 +67,8 @@ KINDS = {
         training_curves,
         "Training curves",
         "Loss of each epoch, task after task (vertical lines): mean over runs. Dashed, on the right axis and where it "
-        "was worked out: accuracy on validation clips (%).",
+        "was worked out: accuracy on validation clips (%). Where patience ends tasks, "
+        "an epoch's values are of the runs that had it.",
     ),
 }
 """By the word of `--kind`."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ....errors import InputError
 from ....plugins import in_one_line
+from ...config import OFF
 from ..cause import given_tasks
 from ..collect import FinishedRun, Row
 from ..metrics import confusion_matrix, forgetting_by_task
@@ -171,13 +172,16 @@ def confusion(row: Row, *, by_task: bool) -> Numbers:
 
 @dataclass(frozen=True)
 class Training:
-    """How a row's runs learnt: means over runs, epoch by epoch, all tasks strung together."""
+    """How a row's runs learnt: means over runs, epoch by epoch, all tasks strung together.
+
+    Where patience ends tasks, an epoch's values are of the runs that had it, and a task is as long as its longest.
+    """
 
     name: str
     loss: Numbers
     """(E,) sum of the loss's terms."""
     validation: Numbers | None
-    """(E,) accuracy on validation clips; None where it was not worked out."""
+    """(E,) accuracy on validation clips, NaN in epochs without; None where it was not worked out."""
     begins: tuple[int, ...]
     """The epoch, from 0, with which each task begins."""
 
@@ -189,6 +193,9 @@ NO_TERMS = ("task", "epoch", "validation_accuracy")
 def training(row: Row) -> Training | None:
     """From history.csv; None for a method without epochs. InputError where a file is gone or damaged."""
     histories = [_history(run) for run in row.runs]
+    settings = row.cause["settings"]
+    if "patience" in settings:
+        histories = _aligned(histories)
     tasks = histories[0][0]
     if not len(tasks):
         return None
@@ -196,17 +203,48 @@ def training(row: Row) -> Training | None:
         raise InputError(
             f"{row.runs[0].path.parent}: the {HISTORY} of runs that differ only in seed or class order do not match"
         )
-    checked = [validation for _, _, validation in histories if validation is not None]
+    validation = _mean([one for _, _, one in histories])
+    whole = not any(np.isnan(one).any() for _, _, one in histories)
+    partly = bool(settings.keys() & OFF.keys()) and not np.isnan(validation).all()
     return Training(
         row.name,
-        np.mean([loss for _, loss, _ in histories], axis=0),
-        np.mean(checked, axis=0) if len(checked) == len(histories) else None,
+        _mean([loss for _, loss, _ in histories]),
+        validation if whole or partly else None,
         (0, *(np.flatnonzero(np.diff(tasks)) + 1).tolist()),
     )
 
 
-def _history(run: FinishedRun) -> tuple[NDArray[np.int64], Numbers, Numbers | None]:
-    """Task (E,), loss (E,), validation accuracy (E,) or None."""
+def _aligned(histories: Sequence["History"]) -> list["History"]:
+    """Each with as many epochs of a task as the longest has; NaN where a run had ended the task."""
+    numbers = np.unique(np.concatenate([tasks for tasks, _, _ in histories]))
+    longest = [max(int((tasks == number).sum()) for tasks, _, _ in histories) for number in numbers]
+    found = []
+    for tasks, *curves in histories:
+        loss, validation = (np.full(sum(longest), np.nan) for _ in curves)
+        for number, begin in zip(numbers, np.cumsum([0, *longest]), strict=False):
+            of_task = tasks == number
+            loss[begin : begin + of_task.sum()], validation[begin : begin + of_task.sum()] = (
+                curve[of_task] for curve in curves
+            )
+        found.append((np.repeat(numbers, longest), loss, validation))
+    return found
+
+
+def _mean(curves: Sequence[Numbers]) -> Numbers:
+    """Over the runs that have a value; NaN where none has."""
+    values = np.array(curves)
+    known = ~np.isnan(values)
+    sums, counts = np.where(known, values, 0).sum(axis=0), known.sum(axis=0)
+    mean: Numbers = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return mean
+
+
+History = tuple[NDArray[np.int64], Numbers, Numbers]
+"""Task (E,), loss (E,), validation accuracy (E,), NaN in epochs without."""
+
+
+def _history(run: FinishedRun) -> History:
+    """From history.csv."""
     path = run.path / HISTORY
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -220,5 +258,4 @@ def _history(run: FinishedRun) -> tuple[NDArray[np.int64], Numbers, Numbers | No
         raise InputError(f"{path} cannot be read ({error.strerror})") from error
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise InputError(f"{path} is damaged: {in_one_line(error)}") from error
-    validation = np.array(accuracies)
-    return tasks, loss, None if not len(lines) or np.isnan(validation).any() else validation
+    return tasks, loss, np.array(accuracies)

@@ -60,8 +60,11 @@ def training_curves(rows: Sequence[Row], width: float, *, bare: bool = False) ->
 
 
 def thinned(values: Numbers) -> tuple[Numbers, Numbers]:
-    """Epochs from 1 and values, at most `POINTS` of them: means over as many neighbours as that takes."""
-    epochs = np.arange(1, len(values) + 1, dtype=np.float64)
+    """Epochs from 1 and values, at most `POINTS` of them: means over as many neighbours as that takes. Epochs whose
+    value is NaN are left out."""
+    known = np.flatnonzero(~np.isnan(values))
+    epochs: Numbers = (known + 1).astype(np.float64)
+    values = values[known]
     step = math.ceil(len(values) / POINTS)
     if step == 1:
         return epochs, values

@@ -55,9 +55,9 @@ class JsonLines(Listener):
     def task_ended(self, run: StartedRun, progress: Progress) -> None:
         """How the run does now."""
         found = asdict(outcome_of(run.table, progress))
-        self._write(
-            run, "task", progress, {**found, "seconds": progress.seconds}, task=progress.task - 1, epoch=run.epochs
-        )
+        task = progress.task - 1
+        took = run.length(task, progress)
+        self._write(run, "task", progress, {**found, "seconds": progress.seconds}, task=task, epoch=took)
 
     def stopped(self, run: StartedRun, progress: Progress) -> None:
         """Where it stands."""
@@ -66,7 +66,8 @@ class JsonLines(Listener):
     def run_ended(self, run: StartedRun, metrics: Mapping[str, Any]) -> None:
         """Every figure."""
         figures = {name: metrics.get(name) for name in FIGURES}
-        self._write(run, "ends", Progress(task=len(run.table.tasks), epoch=run.epochs), figures)
+        *_, last = metrics.get("epochs_by_task") or [run.epochs]
+        self._write(run, "ends", Progress(task=len(run.table.tasks), epoch=last), figures)
 
     def _write(self, run: StartedRun, event: str, progress: Progress, values: Mapping[str, Any], **place: int) -> None:
         where = {"task": progress.task, "epoch": progress.epoch} | place

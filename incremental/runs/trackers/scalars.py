@@ -26,7 +26,7 @@ NO_TERMS = ("task", "epoch", "validation_accuracy")
 
 def step_of(run: StartedRun, progress: Progress) -> int:
     """How many epochs are done, or tasks of a run that is solved."""
-    return (progress.task - 1) * max(run.epochs, 1) + progress.epoch
+    return run.done(progress)
 
 
 def of_epoch(progress: Progress) -> dict[str, float]:
@@ -103,7 +103,8 @@ class ScalarTracker(Listener, ABC):
 
     def run_ended(self, run: StartedRun, metrics: Mapping[str, Any]) -> None:
         """Every figure, then close it."""
-        self.tell(len(run.table.tasks) * max(run.epochs, 1), of_run(metrics))
+        took = metrics.get("epochs_by_task") or [max(run.epochs, 1)] * len(run.table.tasks)
+        self.tell(sum(took), of_run(metrics))
         self.end(finished=True)
 
     @abstractmethod

@@ -1,6 +1,7 @@
 """The loop over tasks and epochs, seen by a method that writes down what it is asked."""
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from avcil.incremental import Batch, ClipTable, Context, Method, Settings, Task,
 from avcil.incremental.config import RunConfig
 from avcil.incremental.data.reader import ClipReader
 from avcil.incremental.data.residence import Residence
+from avcil.incremental.learning.events import TrainingListener
 from avcil.incremental.learning.method import Replay
 from avcil.incremental.learning.randomness import generator
 from avcil.incremental.learning.state import Progress
@@ -79,6 +81,7 @@ def learn(
     replay: Replay = "none",
     progress: Progress | None = None,
     kind: type[Scripted] = Scripted,
+    listeners: Sequence[TrainingListener] = (),
     **given: Any,
 ) -> tuple[Scripted, Progress]:
     source = TableSource(len(TABLE.ids))
@@ -89,7 +92,7 @@ def learn(
     config = RunConfig(method="scripted", cache="", classes_per_task=2, **values | given)
     scripted = type("Scripted", (kind,), {"replay": replay, "right": right})
     method = scripted(Settings(), Widths(AUDIO, 4), "audio")
-    trainer = Trainer(config, TABLE, method, ClipReader(residence, TABLE.labels))
+    trainer = Trainer(config, TABLE, method, ClipReader(residence, TABLE.labels), listeners)
     return method, trainer.run(progress)
 
 
@@ -250,6 +253,80 @@ def test_the_optimiser_starts_anew_in_every_task():
     rising, falling = 1e-3, -1e-3
     assert progress.finished is not None
     assert float(progress.finished["weight"]) == pytest.approx(rising + falling + rising, abs=1e-8)
+
+
+# ------------------------------------------------------------------------------------- tasks that end early
+
+
+def ended_and_chosen(right: Sequence[int], patience: int | None, every: int) -> tuple[int, int]:
+    """The epoch that a task ends with and the chosen one: by the list of the epochs that are looked at."""
+    looked_at = [epoch for epoch in range(1, len(right) + 1) if epoch % every == 0 or epoch == len(right)]
+    for place, epoch in enumerate(looked_at):
+        best = max(looked_at[: place + 1], key=lambda one: (right[one - 1], -one))
+        if patience is not None and epoch - best >= patience:
+            return epoch, best
+    return looked_at[-1], best
+
+
+@pytest.mark.parametrize("patience", [None, 1, 2, 3, 5, 12])
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 12, 40])
+def test_a_task_ends_and_chooses_by_the_plain_rule(patience: int | None, every: int):
+    drawn = torch.randint(0, 6, (12,), generator=generator(0, "right", str(patience), every))
+    right = tuple(drawn.tolist())
+    method, progress = learn(right, epochs=12, patience=patience, validate_every=every, batch_size=5)
+    ended, chosen = ended_and_chosen(right, patience, every)
+    assert progress.epochs_by_task() == {1: ended, 2: ended, 3: ended}
+    assert progress.chosen_epochs == [chosen] * 3
+    assert progress.finished is not None
+    assert int(progress.finished["epochs"]) == chosen
+    looked_at = [line["epoch"] for line in progress.history if line["task"] == 1 and "validation_accuracy" in line]
+    assert looked_at == [epoch for epoch in range(1, ended + 1) if epoch % every == 0 or epoch == 12]
+    assert len(method.of("scores")) == 3 * (len(looked_at) + 1)  # and no look at a validation clip besides
+    # Adam at a constant gradient goes the learning rate a step: up, down, up, in 2, 3 and 1 batches an epoch.
+    assert float(progress.finished["weight"]) == pytest.approx(1e-3 * chosen * (2 - 3 + 1), abs=1e-5)
+
+
+def test_up_to_its_end_a_task_that_ends_early_is_the_plain_one():
+    right = (1, 3, 2, 3, 1, 6, 6, 6)
+    _, plain = learn(right, epochs=8)
+    _, early = learn(right, epochs=8, patience=3)
+    assert early.epochs_by_task() == {1: 5, 2: 5, 3: 5}  # 2 is the best, which 4 only repeats
+    assert early.history[:5] == plain.history[:5]
+
+
+def test_a_task_goes_on_while_it_has_not_been_looked_at():
+    """The patience of one epoch is over at the fourth, which nobody looks at before the sixth."""
+    _, progress = learn((9, 9, 2, 9, 9, 3, 9, 9, 4, 9, 9, 4), epochs=12, patience=1, validate_every=3)
+    assert progress.epochs_by_task() == {1: 12, 2: 12, 3: 12}
+    assert progress.chosen_epochs == [9, 9, 9]
+
+
+class Saved:
+    """The progress as it was after every epoch and task."""
+
+    def __init__(self) -> None:
+        self.states: list[Progress] = []
+
+    def epoch_ended(self, progress: Progress) -> None:
+        self.states.append(copy.deepcopy(progress))
+
+    task_ended = stopped = epoch_ended
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_run_that_goes_on_from_any_epoch_ends_its_tasks_where_the_whole_one_does(every: int):
+    saved = Saved()
+    given: dict[str, Any] = {"epochs": 9, "patience": 2, "validate_every": every}
+    right = (1, 4, 2, 5, 5, 3, 8, 8, 8)
+    _, whole = learn(right, listeners=[saved], **given)
+    ended, _ = ended_and_chosen(right, 2, every)
+    assert ended < 9 and len(saved.states) == 3 * (ended + 1)
+    for state in saved.states:
+        _, resumed = learn(right, progress=state, **given)
+        assert resumed.history == whole.history
+        assert resumed.chosen_epochs == whole.chosen_epochs
+        assert resumed.finished is not None and whole.finished is not None
+        assert all(torch.equal(resumed.finished[name], tensor) for name, tensor in whole.finished.items())
 
 
 # --------------------------------------------------------------------------------------------------- order

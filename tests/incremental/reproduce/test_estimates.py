@@ -26,6 +26,8 @@ def test_seconds_are_in_proportion_to_the_epochs(made: Made, tmp_path: Path):
     longer = replace(third, configured=replace(third.configured, config=config))
     assert estimates.seconds(longer) == pytest.approx(30.0)
     assert estimates.seconds(other) is None  # of another method
+    config = replace(third.configured.config, patience=1)
+    assert estimates.seconds(replace(third, configured=replace(third.configured, config=config))) is None
     assert time_left([third, other], estimates) == "about 9.0 s left, and 1 run of unknown time"
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from avcil import __version__
-from avcil.incremental.config import ExecutionSettings, GradientSettings, ProblemSettings, RunConfig, names_of
+from avcil.incremental.config import OFF, ExecutionSettings, GradientSettings, ProblemSettings, RunConfig, names_of
 from avcil.incremental.methods import find_method
 from avcil.incremental.results.cause import (
     FACTS,
@@ -95,3 +95,28 @@ def test_a_memory_that_is_used_is_one():
 
 def provenance_of(method: str) -> dict[str, Any]:
     return ways_of(find_method(method))
+
+
+def without(run: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {"run": {name: value for name, value in run.items() if name not in names}, "provenance": PROVENANCE}
+
+
+def test_runs_of_versions_without_a_setting_had_it_off():
+    """They are of the same cause as new ones with it off, and of another one than those with it on."""
+    off, older = content(dict(OFF)), without(RUN, *OFF)
+    assert settings_of(off) == settings_of(older)
+    for resumed in (True, False):
+        assert other_settings(off, older, resumed=resumed) is None
+        assert other_settings(content({**OFF, "patience": 7}), older, resumed=resumed) == "patience = None, not 7"
+        assert (
+            other_settings(content({**OFF, "validate_every": 5}), older, resumed=resumed) == "validate_every = 1, not 5"
+        )
+        assert other_settings(off, content({**OFF, "patience": 7}), resumed=resumed) == "patience = 7, not None"
+
+
+def test_of_settings_that_were_not_given_nothing_is_known():
+    """As where the command line looks at a folder before it has read everything."""
+    there = content({"patience": 7, "validate_every": 5})
+    given = {"run": {"patience": 7}, "provenance": PROVENANCE}
+    assert other_settings(given, there, resumed=True) is None
+    assert other_settings({"run": {}, "provenance": PROVENANCE}, there, resumed=True) is None

@@ -71,3 +71,10 @@ def test_values_in_short():
     assert shortened(0.5) == "0.5"
     long = shortened(list(range(100)))
     assert len(long) == 8 and long != shortened(list(range(101)))
+
+
+def test_what_shortens_the_work_is_named_where_it_is_on_and_rows_differ_in_it():
+    plain, early, solved = cause("x", epochs=9), cause("x", epochs=9, patience=3, validate_every=2), cause("ridge")
+    assert row_names([plain, early, solved]) == ["x", "x patience=3 validate_every=2", "ridge"]
+    assert row_names([early, cause("x", epochs=9, patience=4, validate_every=2)]) == ["x patience=3", "x patience=4"]
+    assert row_names([early, solved]) == ["x", "ridge"]  # the notes say it

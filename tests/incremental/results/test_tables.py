@@ -117,6 +117,22 @@ def test_ten_tasks_keep_all_their_digits_on_a_screen_of_80(tmp_path: Path):
     assert last == ["10", *(f"{100.0 - column:.1f}" for column in range(10)), "77.7"]
 
 
+def test_what_shortened_a_run_is_said_with_its_chosen_epochs(tmp_path: Path):
+    run = write(tmp_path / "a", epochs=9, patience=1, validate_every=5)
+    run = replace(run, metrics={**run.metrics, "epochs_by_task": [9, 5]})
+    words = " ".join(text(*run_tables(run)).split())
+    assert "chosen epochs 2, 1 of 9, 5 (patience 1, validate_every 5)" in words
+    write(tmp_path / "b", epochs=9)
+    lines = notes(rows_of(load_runs([tmp_path])))
+    assert "patience 1: a task ended once its best accuracy on validation clips was 1 epoch ago." in lines
+    assert [line.partition(":")[0] for line in lines if line.startswith("validate_every")] == ["validate_every 5"]
+    (name, plain) = (row.name for row in rows_of(load_runs([tmp_path])))
+    assert (name, plain) == ("x patience=1 validate_every=5", "x")
+    plain_words = text(*run_tables(load_runs([tmp_path / "b"])[0]))
+    assert "chosen epochs 2, 1" in plain_words and " of " not in plain_words.partition("chosen")[2].partition("\n")[0]
+    assert not any(line.startswith(("patience", "validate")) for line in notes(rows_of(load_runs([tmp_path / "b"]))))
+
+
 def test_notes(tmp_path: Path):
     write(tmp_path / "a")
     write(tmp_path / "b", "y", model_choice="last", random_encoder_weights=True)

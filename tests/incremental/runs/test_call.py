@@ -174,6 +174,18 @@ def test_methods_and_settings_share_data(made: Made, tmp_path: Path):
         ("ss-il", {"memory_size": 31}, ["memory_size 31 is more than the 30 training clips: all of them are kept"]),
         ("lwf", {"memory_size": 31}, []),
         ("ridge", {"epochs": 3}, ["not used, since ridge is solved in one pass: epochs"]),
+        (
+            "ridge",
+            {"patience": 3, "validate_every": 2, "model_choice": "last"},
+            ["not used, since ridge is solved in one pass: model_choice, patience, validate_every"],
+        ),
+        ("lwf", {"epochs": 9, "patience": 8, "validate_every": 8}, []),
+        ("lwf", {"epochs": 1, "validate_every": 1}, []),
+        (
+            "lwf",
+            {"epochs": 9, "patience": 9, "validate_every": 9},
+            ["patience 9 ends no task: they have 9 epochs", "validate_every 9: only the last of 9 epochs is validated"],
+        ),
     ],
 )
 def test_what_may_not_be_meant_is_said(tmp_path: Path, method: str, given: dict[str, Any], lines: list[str]):

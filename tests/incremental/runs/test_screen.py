@@ -56,9 +56,9 @@ class Clock:
         return self.now
 
 
-def started(seed: int = 0, *, epochs: int = 10, way: Any = "gradient") -> StartedRun:
+def started(seed: int = 0, *, epochs: int = 10, way: Any = "gradient", patience: int | None = None) -> StartedRun:
     """A run of three tasks."""
-    config: Any = SimpleNamespace(seed=seed, class_order_seed=None, epochs=epochs)
+    config: Any = SimpleNamespace(seed=seed, class_order_seed=None, epochs=epochs, patience=patience)
     return StartedRun(config, None, way, Path("out"), TABLE)
 
 
@@ -155,3 +155,40 @@ def test_a_run_without_epochs_counts_tasks(capsys: pytest.CaptureFixture[str]):
         "resuming after 1 task of an earlier session",
         "task 2/3: test 57.1 % (new 66.7, old 50.0), forgetting 50.0, solved, 10 s",
     ]
+
+
+EARLY = [{"task": task, "epoch": epoch, "ce": 1.0} for task, took in ((1, 3), (2, 7)) for epoch in range(1, took + 1)]
+"""Tasks of three and of seven epochs."""
+
+
+def test_epochs_that_a_task_did_without_are_neither_done_nor_to_come():
+    run = started(patience=2)
+    assert (run.done(Progress(task=1, epoch=3, history=EARLY[:3])), run.total(Progress())) == (3, 30)
+    second = Progress(task=2, epoch=4, history=EARLY[:7])
+    assert (run.done(second), run.total(second)) == (7, 23)
+    last = Progress(task=4, history=[*EARLY, {"task": 3, "epoch": 10}])
+    assert (run.done(last), run.total(last)) == (20, 20)
+    assert [run.length(task, last) for task in (1, 2, 3)] == [3, 7, 10]
+
+
+def test_a_task_that_ended_early_says_so_and_time_left_is_at_most(capsys: pytest.CaptureFixture[str]):
+    clock, run = Clock(), started(patience=2)
+    with Screen(clock=clock) as screen:
+        screen.run_begins(run, Progress())
+        clock.now += 31
+        screen.epoch_ended(run, Progress(task=1, epoch=1, history=EARLY[:1]))
+        screen.task_ended(run, task_end(history=EARLY))
+        clock.now += 69  # 100 s for 11 epochs; 9 more at most
+        screen.epoch_ended(run, Progress(task=3, epoch=1, history=[*EARLY, {"task": 3, "epoch": 1}]))
+        (task,) = screen.bar.tasks
+        assert (task.completed, task.total) == (11, 20)
+    first, ended, second = capsys.readouterr().out.splitlines()
+    assert first == "task 1/3, epoch 1/10, loss 1, 31 s gone, at most 14 min 59 s left"
+    assert ended.endswith("forgetting 50.0, epoch 7 of 7, ended early, 22 s")
+    assert second == "task 3/3, epoch 1/10, 1 min 40 s gone, at most 1 min 22 s left"
+
+
+def test_a_resumed_run_counts_the_epochs_that_there_were(capsys: pytest.CaptureFixture[str]):
+    with Screen(clock=Clock()) as screen:
+        screen.run_begins(started(patience=2), Progress(task=2, epoch=4, history=EARLY[:7]))
+    assert capsys.readouterr().out == "resuming after 7 epochs of an earlier session\n"

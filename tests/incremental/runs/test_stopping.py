@@ -63,6 +63,38 @@ def test_a_run_stopped_within_epochs_again_and_again_has_the_same_bits(
     assert synthetic.differing(reference(method), tmp_path / "out") == []
 
 
+EARLY: dict[str, Any] = {"epochs": 6, "patience": 1, "validate_every": 2}
+"""Settings with which some task of the synthetic clips ends before its last epoch."""
+
+
+@pytest.mark.parametrize(("method", "given"), [("av-cil", {}), ("afc-nme", {"balanced_epochs": 2})])
+def test_a_run_whose_tasks_end_early_has_the_same_bits_wherever_it_is_stopped(
+    made: Made, tmp_path: Path, method: str, given: Any
+):
+    metrics = synthetic.run(made, method, tmp_path / "whole", **EARLY, **given)
+    assert min(metrics["epochs_by_task"]) < 6
+    calls = 0
+    while not (tmp_path / "out" / "metrics.json").exists():
+        calls += 3
+        with contextlib.suppress(Stopped):
+            run_once(*synthetic.prepare(made, method, **EARLY, **given), tmp_path / "out", [], Countdown(calls))
+    assert calls > 9
+    assert synthetic.differing(tmp_path / "whole", tmp_path / "out") == []
+
+
+def test_a_balanced_epoch_is_stopped_in_after_a_task_that_ended_early(made: Made, tmp_path: Path):
+    given: dict[str, Any] = {**EARLY, "balanced_epochs": 3, "validate_every": 1}
+    metrics = synthetic.run(made, "afc-lsc", tmp_path / "whole", **given)
+    took = metrics["epochs_by_task"][1]
+    assert took < 6
+    heard, stop = Heard(), Within("conclude")
+    with pytest.raises(Stopped):
+        run_once(*synthetic.prepare(made, "afc-lsc", **given), tmp_path / "out", [heard], stop)
+    assert heard.full == [(2, took, 0, False)]
+    run_once(*synthetic.prepare(made, "afc-lsc", **given), tmp_path / "out")
+    assert synthetic.differing(tmp_path / "whole", tmp_path / "out") == []
+
+
 class Within:
     """Asks to stop once the run is at work in the method `name` of the trainer or of a way of learning."""
 

@@ -18,6 +18,7 @@ from avcil.incremental.results.figures.series import (
     memory_lines,
     training,
 )
+from avcil.incremental.results.figures.training import thinned
 from avcil.tests.incremental.results.finished import write
 
 TASKS = [["a", "b"], ["c"]]
@@ -151,6 +152,39 @@ def test_training_is_the_mean_over_seeds_of_the_sum_of_terms(tmp_path: Path):
     assert curve.loss.tolist() == [2.0, 3.0, 0.75]
     assert curve.validation.tolist() == [50, 60, 70]
     assert curve.begins == (0, 2)
+
+
+def test_where_tasks_end_early_an_epoch_is_the_mean_over_runs_that_had_it(tmp_path: Path):
+    heading = "task,epoch,one,validation_accuracy\n"
+    for seed, lines in enumerate(("1,1,4,\n1,2,2,50\n2,1,3,\n2,2,1,30\n2,3,0.5,\n", "1,1,6,\n2,1,5,\n2,2,3,40\n")):
+        write(tmp_path / str(seed), seed=seed, epochs=9, patience=1, validate_every=2)
+        (tmp_path / str(seed) / "history.csv").write_text(heading + lines)
+    (row,) = rows_at(tmp_path)
+    curve = training(row)
+    assert curve is not None and curve.validation is not None
+    assert curve.loss.tolist() == [5, 2, 4, 2, 0.5]
+    np.testing.assert_equal(curve.validation, [np.nan, 50, np.nan, 35, np.nan])
+    assert curve.begins == (0, 2)
+
+
+def test_lengths_that_nothing_accounts_for_are_no_match(tmp_path: Path):
+    for seed, lines in enumerate(("1,1,4,50\n1,2,2,50\n", "1,1,6,40\n")):
+        write(tmp_path / str(seed), seed=seed)
+        (tmp_path / str(seed) / "history.csv").write_text("task,epoch,one,validation_accuracy\n" + lines)
+    (row,) = rows_at(tmp_path)
+    with pytest.raises(InputError, match="do not match"):
+        training(row)
+
+
+def test_a_validation_that_only_some_epochs_have_is_drawn_where_that_was_asked_for(tmp_path: Path):
+    cases: dict[str, dict[str, Any]] = {"plain": {}, "every": {"validate_every": 2}}
+    for name, given in cases.items():
+        write(tmp_path / name, epochs=2, **given)
+        (tmp_path / name / "history.csv").write_text("task,epoch,one,validation_accuracy\n1,1,4,\n1,2,2,50\n")
+    every, plain = (training(row) for row in rows_at(tmp_path))
+    assert every is not None and every.validation is not None
+    assert thinned(every.validation)[0].tolist() == [2] and thinned(every.validation)[1].tolist() == [50]
+    assert plain is not None and plain.validation is None
 
 
 def test_a_method_without_epochs_has_no_training_curve(tmp_path: Path):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from avcil.incremental.learning.state import Progress
+from avcil.incremental.runs.experiment import run_once
 from avcil.incremental.runs.listeners import StartedRun
 from avcil.incremental.runs.trackers.jsonl_ import JsonLines
 from avcil.tests.incremental import synthetic
@@ -50,6 +51,17 @@ def test_a_resumed_run_goes_on_and_repeats_nothing(made: Made, tmp_path: Path):
     whole(made, tmp_path / "whole", "jsonl")
     losses = [[e["loss"] for e in events(tmp_path / name) if e["event"] == "epoch"] for name in ("out", "whole")]
     assert losses[0] == losses[1]
+
+
+def test_tasks_that_end_early_are_told_at_their_last_epoch(made: Made, tmp_path: Path):
+    prepared = synthetic.prepare(made, "av-cil", epochs=6, patience=1)
+    metrics = run_once(*prepared, tmp_path / "out", [JsonLines()])
+    took = metrics["epochs_by_task"]
+    assert min(took) < 6
+    found = places(tmp_path / "out")
+    assert [epoch for event, _, epoch in found if event == "task"] == took
+    assert found[-1] == ("ends", 3, took[-1])
+    assert len([event for event, _, _ in found if event == "epoch"]) == sum(took)
 
 
 def test_a_method_that_is_solved_has_tasks_alone(made: Made, tmp_path: Path):
