@@ -50,6 +50,8 @@ class Progress:
     chosen_epochs: list[int] = field(default_factory=list)
     seconds: float = 0.0
     """Time spent so far, over all sessions."""
+    operations: int = 0
+    """Floating-point operations so far (`model.operations`), those that a resumed session does again included."""
 
     def epochs_by_task(self) -> dict[int, int]:
         """Epochs that have been done of each task that was begun, by its number; fewer where patience ended it."""

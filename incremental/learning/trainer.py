@@ -20,6 +20,7 @@ from ..data.batch import Batch
 from ..data.memory import ExemplarMemory
 from ..data.reader import ClipReader
 from ..data.tasks import ClipTable, Task
+from ..model.operations import counted
 from .context import TaskContext
 from .events import TrainingListener
 from .method import BaseMethod, Learning
@@ -50,7 +51,7 @@ class Trainer:
         self.listeners = tuple(listeners)
         self.stop_asked = stop_asked
         self.memory = ExemplarMemory(config.memory_size)
-        self._since = time.perf_counter()
+        self._since, self._counted = time.perf_counter(), counted()
 
     def run(self, progress: Progress | None = None) -> Progress:
         """Learn what is left to learn and return where that ends: all tasks done."""
@@ -80,7 +81,7 @@ class Trainer:
 
     def _learn(self, task: Task, progress: Progress) -> None:
         """One task, from wherever in it `progress` stands, to the predictions after it."""
-        self._since = time.perf_counter()
+        self._since, self._counted = time.perf_counter(), counted()
         validation = self.table.of("val", range(task.seen_classes))
         test = self.table.of("test", range(task.seen_classes))
         context = self._context(task)
@@ -122,14 +123,15 @@ class Trainer:
         progress.task, progress.epoch = task.number + 1, 0
         progress.method = progress.optimiser = progress.sums = progress.best = None
         progress.best_accuracy, progress.best_epoch = -1.0, 0
-        self._count_time(progress)
+        self._count_costs(progress)
         for listener in self.listeners:
             listener.task_ended(progress)
 
-    def _count_time(self, progress: Progress) -> None:
+    def _count_costs(self, progress: Progress) -> None:
         now = time.perf_counter()
         progress.seconds += now - self._since
-        self._since = now
+        progress.operations += counted() - self._counted
+        self._since, self._counted = now, counted()
 
     def _end_epoch(self, terms: Mapping[str, float], task: Task, progress: Progress) -> None:
         """Validate after the epoch that follows `progress.epoch`, choose, and tell. Raises Stopped."""
@@ -143,7 +145,7 @@ class Trainer:
                 progress.best = copy_of(self.method.state_dict())
         progress.history.append(line)
         progress.epoch, progress.awaiting = epoch, None
-        self._count_time(progress)
+        self._count_costs(progress)
         for listener in self.listeners:
             listener.epoch_ended(progress)
         if self.stop_asked():  # an epoch of one step has no place between steps
@@ -180,7 +182,7 @@ class Trainer:
         except Stopped:
             if state is not None:
                 progress.method = state
-            self._count_time(progress)
+            self._count_costs(progress)
             for listener in self.listeners:
                 listener.stopped(progress)
             raise

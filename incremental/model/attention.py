@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .kernels import choose
 from .kernels.autograd import Gaze
+from .operations import count_linear
 
 
 class AttentionPool(NamedTuple):
@@ -85,6 +86,8 @@ def attention_pool(
     else:
         _check_teacher(teacher, store, len(rows) - maps_from)
         gaze = Gaze(maps_from, *teacher)
+    slices, tokens = store.shape[1:3]
+    count_linear(len(rows) * slices * tokens, weight, inputs_learn=False)
     chosen = choose(implementation, store)
     if chosen == "plain":
         return attention_pool_plain(store, rows, gate, weight, bias, maps_from=maps_from, teacher=teacher)

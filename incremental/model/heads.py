@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..config import Modality
 from ..data.batch import Batch
 from .attention import TeacherMaps, attention_pool
+from .operations import count_linear
 
 
 class Widths(NamedTuple):
@@ -73,6 +74,7 @@ class LinearClassifier(Classifier):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D) -> (B, C)."""
+        count_linear(len(features), self.weight, inputs_learn=features.requires_grad)
         return F.linear(features, self.weight, self.bias)
 
 
@@ -123,15 +125,22 @@ class Heads(nn.Module):
 
     def gate(self, audio: Tensor) -> Tensor:
         """g of eq. 2 for f_a (B, D_a). (B, D)."""
-        return torch.tanh(self.audio_attention(audio))
+        return torch.tanh(_linear(self.audio_attention, audio))
 
     def audio_feature(self, audio: Tensor) -> Tensor:
         """The audio part of eq. 5, relu(f_a U_a + c_a), for f_a (B, D_a). (B, D)."""
-        return F.relu(self.audio_projection(audio))
+        return F.relu(_linear(self.audio_projection, audio))
 
     def visual_feature(self, pooled: Tensor) -> Tensor:
         """The visual part of eq. 5, relu(f'_v U_v + c_v), for f'_v (B, D). (B, D)."""
-        return F.relu(self.visual_projection(pooled))
+        return F.relu(_linear(self.visual_projection, pooled))
+
+
+def _linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
+    """The layer of inputs (B, D), counted. (B, E)"""
+    count_linear(len(inputs), layer.weight, inputs_learn=inputs.requires_grad)
+    outputs: Tensor = layer(inputs)
+    return outputs
 
 
 def sum_of(audio: Tensor | None, visual: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .heads import Classifier
+from .operations import count_linear
 
 
 class ProxyClassifier(Classifier):
@@ -42,6 +43,7 @@ class ProxyClassifier(Classifier):
 
     def forward(self, features: Tensor) -> Tensor:
         """Similarity of features (B, D) to each class. (B, C)."""
+        count_linear(len(features), self.proxies, inputs_learn=features.requires_grad)
         cosine = F.linear(F.normalize(features, dim=1), F.normalize(self.proxies, dim=1))  # (B, C * K)
         similarity = -(2 - 2 * cosine).clamp(min=0).view(len(features), -1, self.per_class)  # (B, C, K)
         return (similarity.softmax(dim=-1) * similarity).sum(dim=-1)

@@ -9,7 +9,7 @@ from typing import Literal
 from ...wording import size
 from .spreads import Spread, rounded
 
-Unit = Literal["s", "bytes", "MiB", "%", "nats"]
+Unit = Literal["s", "operations", "bytes", "MiB", "%", "nats"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class Measure:
             return "-"
         if self.unit == "bytes":
             return size(value)
+        if self.unit == "operations":
+            return f"{value:.1e}"
         return rounded(self._scaled(value), self._digits(digits))
 
     def spread_words(self, value: Spread | None, digits: int, *, interval: bool) -> str:
-        """A value over runs in a cell of a table; of bytes the mean alone."""
-        if value is None or self.unit == "bytes":
+        """A value over runs in a cell of a table; of bytes and operations the mean alone."""
+        if value is None or self.unit in ("bytes", "operations"):
             return self.words(None if value is None else value.mean, digits)
         scale = self._scaled(1.0)
         parts = (value.mean, value.deviation, value.interval, value.within)
@@ -56,6 +58,12 @@ MEASURES = {
         Measure("seconds", "Seconds a run", "s", "Time of learning and testing, over all sessions.", False),
         Measure(
             "peak_memory_bytes", "Peak memory, MiB", "MiB", "Most memory held, on the GPU where there is one.", False
+        ),
+        Measure(
+            "operations",
+            "Operations",
+            "operations",
+            "Floating-point operations of products, factorisations and solves, in learning, validation and test.",
         ),
         Measure(
             "exemplar_bytes",

@@ -81,6 +81,8 @@ def metrics_of(
         **early_ends(config, progress, kind.way),
         "seconds": progress.seconds,
         "peak_memory_bytes": peak_memory_bytes(data.device),
+        # A replayed CUDA graph runs no Python that could count.
+        "operations": None if config.cuda_graphs else progress.operations,
         **bytes_kept(kind, data, progress),
         **noise_of(data, after),
         **(calibration_of(after[-1], progress.predictions[-1][1]) if kind.scores_are_logits else {}),

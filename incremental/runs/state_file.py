@@ -55,7 +55,9 @@ def read_state(path: Path, tasks: int) -> tuple[Progress, dict[str, str]]:
         raise InputError(f"{path} is damaged: {ADVICE}") from error
     values, weights = (saved.get("progress"), saved.get("weights")) if checked else (saved, {})
     names = {field.name for field in fields(Progress)}
-    missing = {"awaiting"} if checked else {"step", "sums", "awaiting"}  # which earlier versions did not have
+    missing = (
+        {"awaiting", "operations"} if checked else {"step", "sums", "awaiting", "operations"}
+    )  # which earlier versions did not have
     if not isinstance(values, dict) or not names - missing <= values.keys() <= names:
         raise InputError(f"{path} is no state of this version: {ADVICE}")
     progress = Progress(**values)

@@ -183,7 +183,7 @@ def run_in_one_thread(made: Made, method: str, out: Path, **given: Any) -> None:
     run(made, method, out, **given)
 
 
-VARYING = ("seconds", "peak_memory_bytes")
+VARYING = ("seconds", "peak_memory_bytes", "operations")
 
 
 def results(out: Path) -> dict[str, Any]:

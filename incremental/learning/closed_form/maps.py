@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ...model.operations import count_product
+
 EVERY = slice(None)
 PAIRS = 2000
 """Clips of which all pairs are looked at for the median distance; of more, so many are drawn."""
@@ -81,7 +83,9 @@ class RandomFeatures(_Drawn):
 
     def project(self, vectors: Tensor, columns: slice = EVERY) -> Tensor:
         """z A. (n, columns)"""
-        return vectors @ self.draws()[0][:, columns]
+        matrix = self.draws()[0][:, columns]
+        count_product(len(vectors), *matrix.shape)
+        return vectors @ matrix
 
     def forward(self, vectors: Tensor, columns: slice = EVERY) -> Tensor:
         """Features of vectors (n, D). (n, columns)"""
@@ -105,6 +109,7 @@ class FourierFeatures(_Drawn):
     def forward(self, vectors: Tensor, columns: slice = EVERY) -> Tensor:
         """Features of vectors (n, D). (n, columns)"""
         omega, phase = self.draws()
+        count_product(len(vectors), self.channels, len(phase[columns]))
         angles = (vectors * (2 * self.gamma).sqrt()) @ omega[:, columns] + phase[columns]
         return angles.cos_().mul_((2 / self.width) ** 0.5)
 
@@ -133,6 +138,7 @@ class KernelFeatures(nn.Module):
     def forward(self, vectors: Tensor, columns: slice = EVERY) -> Tensor:
         """Features of vectors (n, D). (n, columns)"""
         centres = self.centres[columns]
+        count_product(len(vectors), centres.shape[1], len(centres))
         squares = vectors.square().sum(dim=1)[:, None] + centres.square().sum(dim=1) - 2 * vectors @ centres.T
         features = (-squares.clamp_(min=0) / (2 * self.sigma**2)).exp_()
         return features * (torch.arange(self.width, device=centres.device)[columns] < self.used)

@@ -16,6 +16,7 @@ from ...config import STRICT, Modality
 from ...data.batch import Batch
 from ...data.tasks import Task
 from ...model.heads import Widths
+from ...model.operations import count_product
 from ..method import Context, Settings
 from ..statistics import StatisticsMethod
 from .inputs import Features, Inputs, channels_of, vectors_of
@@ -145,6 +146,7 @@ class LinearHead(ClosedForm):
 
     def answer(self, vectors: Tensor) -> Tensor:
         """h W. (B, C)"""
+        count_product(len(vectors), *self.weights.shape)
         scores: Tensor = self.map(vectors) @ self.weights
         return scores
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ....errors import InputError
+from ...model.operations import count
 
 PANEL = 512
 """Columns a panel. Saved sums are laid out by it."""
@@ -75,6 +76,7 @@ class Packed:
 
     def add_products(self, rows: Tensor) -> None:
         """Add rows^T rows, for rows (n, M)."""
+        count(len(rows) * self.width**2)  # of a symmetric matrix half is enough
         for begin, panel in self.panels():
             panel.addmm_(rows[:, begin:].T, rows[:, begin : begin + panel.shape[1]])
 
@@ -101,6 +103,7 @@ class Packed:
 
     def factorised(self) -> "Factor":
         """Its Cholesky factorisation L L^T, in place: the matrix is overwritten. Raises NotPositive."""
+        count(self.width**3 / 3)
         panels = list(self.panels())
         for number, (begin, panel) in enumerate(panels):
             columns = panel.shape[1]
@@ -125,6 +128,7 @@ class Factor:
 
     def half_solve(self, right: Tensor) -> Tensor:
         """L^-1 B for B (M, C). (M, C)"""
+        count(self.lower.width**2 * right.shape[1])
         solved = right.clone()
         for begin, panel in self.lower.panels():
             end = begin + panel.shape[1]
@@ -135,6 +139,7 @@ class Factor:
     def solve(self, right: Tensor) -> Tensor:
         """(L L^T)^-1 B for B (M, C). (M, C)"""
         solved = self.half_solve(right)
+        count(self.lower.width**2 * right.shape[1])
         for begin, panel in reversed(list(self.lower.panels())):
             end = begin + panel.shape[1]
             solved[begin:end].addmm_(panel[end - begin :].T, solved[end:], alpha=-1)

@@ -8,6 +8,7 @@ Shapes: n clips, M features, C classes.
 import torch
 from torch import Tensor, nn
 
+from ...model.operations import count_product
 from .packed import Packed
 
 
@@ -59,6 +60,7 @@ class ClassSums(nn.Module):
         come whole, else ValueError.
         """
         members = torch.nn.functional.one_hot(labels, len(self.counts)).to(rows.dtype)  # (n, C)
+        count_product(len(self.counts), len(rows), self.width)
         counts, totals = members.sum(dim=0), members.T @ rows
         moments = moments and self.second_moments
         if moments and self.centred:

@@ -17,7 +17,7 @@ from ..spreads import Spread
 from ..tables import MAIN, published_words
 
 WEIGHTS = "weights"
-KEPT = ("exemplar_bytes", "statistics_bytes", "weight_bytes")
+KEPT = ("operations", "exemplar_bytes", "statistics_bytes", "weight_bytes")
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,14 @@ def cost_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         seconds, memory = row.figure("seconds"), row.figure("peak_memory_bytes")
         weights = [bytes_below(run.path / WEIGHTS) for run in row.runs]
-        kept = [row.figure(name) for name in KEPT]
+        kept = {name: None if (found := row.figure(name)) is None else found.mean for name in KEPT}
         folders = [bytes_below(run.path) for run in row.runs]
         lines.append(
             (
                 row.name,
                 "-" if seconds is None else spread_words(seconds, interval=False),
                 "-" if memory is None else size(memory.mean),
-                *("-" if one is None else size(one.mean) for one in kept),
+                *(MEASURES[name].words(mean, 1) for name, mean in kept.items()),
                 size(sum(weights) / len(weights)),
                 size(sum(folders) / len(folders)),
                 str(row.runs[0].content["provenance"].get("device", "-")),
