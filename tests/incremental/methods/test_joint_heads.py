@@ -25,11 +25,12 @@ ADDITIVE: dict[str, dict[str, Any]] = {
     "klda": {"width": 70},
     "fecam": {"dimensions": 12},
 }
-"""Every head but DS-AL, with what may be chosen by a task's own clips given."""
+"""Every head but two, with what may be chosen by a task's own clips given: DS-AL corrects its second stream by its
+first, and LoRanPAC cuts after every task."""
 
 
 def test_every_head_is_here():
-    assert {*ADDITIVE, "ds-al"} == set(SOLVED)
+    assert {*ADDITIVE, "ds-al", "loranpac"} == set(SOLVED)
 
 
 def all_clips(seed: int | None = None) -> tuple[Tensor, Tensor]:

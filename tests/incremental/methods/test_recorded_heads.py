@@ -86,6 +86,20 @@ def test_ds_al():
     agree("dsal", scores_after(one))
 
 
+def test_loranpac():
+    """64 features of 37, 72 and 112 clips, a quarter of the directions cut after each task."""
+    one = head("loranpac", width=64)
+    one.map.use(NORMAL)
+    scores = []
+    for number, ((rows, labels), expected) in enumerate(zip(TRAIN, RECORDED["loranpac_float64"], strict=True), start=1):
+        assert learn(one, task_of(number), rows, labels) == {"directions": expected["kept"]}
+        scores.append(one.answer(TEST[: 20 * number]))
+        lengths = one.lengths
+        found = float(lengths[0]), float(lengths[-1]), float(lengths.sum())
+        assert found == pytest.approx([expected[f"singular_{which}"] for which in ("first", "last", "sum")], rel=1e-9)
+    agree("loranpac_float64", scores)
+
+
 def test_gkeal_with_the_released_centres_and_sigma():
     agree("gkeal", scores_after(head("gkeal", width=24, centres="first", sigma=10.0)))
 
