@@ -33,9 +33,11 @@ def budget(rows: Sequence[Row], width: float) -> Figure:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: size(place) if place >= 0 else ""))
-    drawn = [value.mean for line in lines for value in line.values]
-    room = max(max(drawn) - min(drawn), 1.0)
-    axes.set_ylim(min(drawn) - 0.2 * room, max(drawn) + 0.2 * room)
+    values = [value for line in lines for value in line.values]
+    least = max(min(value.mean - (value.interval or 0.0) for value in values), 0.0)
+    most = min(max(value.mean + (value.interval or 0.0) for value in values), 100.0)
+    room = max(most - least, 1.0)
+    axes.set_ylim(least - 0.1 * room, most + 0.1 * room)
     axes.set_xlabel("Bytes kept: exemplars, statistics, weights")
     axes.set_ylabel("Mean Accuracy (%)")
     add_legend(figure, handles, labels, columns)
