@@ -25,12 +25,12 @@ ADDITIVE: dict[str, dict[str, Any]] = {
     "klda": {"width": 70},
     "fecam": {"dimensions": 12},
 }
-"""Every head but two, with what may be chosen by a task's own clips given: DS-AL corrects its second stream by its
-first, and LoRanPAC cuts after every task."""
+"""Every head but three, with what may be chosen by a task's own clips given: DS-AL corrects its second stream by its
+first, LoRanPAC cuts after every task, and AnaCP draws anew in every task (`test_anacp.py`)."""
 
 
 def test_every_head_is_here():
-    assert {*ADDITIVE, "ds-al", "loranpac"} == set(SOLVED)
+    assert {*ADDITIVE, "ds-al", "loranpac", "anacp"} == set(SOLVED)
 
 
 def all_clips(seed: int | None = None) -> tuple[Tensor, Tensor]:

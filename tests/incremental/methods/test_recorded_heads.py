@@ -1,7 +1,7 @@
 """Closed-form heads give the scores that their authors' implementations were recorded to give, random draws given."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,31 @@ def test_loranpac():
         found = float(lengths[0]), float(lengths[-1]), float(lengths.sum())
         assert found == pytest.approx([expected[f"singular_{which}"] for which in ("first", "last", "sum")], rel=1e-9)
     agree("loranpac_float64", scores)
+
+
+def normal_numbers_of(draws: np.random.RandomState) -> Callable[..., Tensor]:
+    return lambda count, context: torch.from_numpy(draws.randn(count, 32))
+
+
+def test_anacp(monkeypatch: pytest.MonkeyPatch):
+    """With the released running covariance; 20 pseudo-clips a class."""
+    one = head("anacp", width=64, penalty=1, pseudo_clips=20, covariance="released")
+    for lift, numbers in zip(one.maps, drawn(5).randn(3, 64, 32), strict=True):
+        lift.use(torch.from_numpy(numbers.T.copy()))
+    one.last_map.use(NORMAL)
+    scores = []
+    for number, ((rows, labels), expected) in enumerate(
+        zip(TRAIN, RECORDED["anacp_float64_null_dropped"], strict=True), start=1
+    ):
+        draws = drawn(19 + number)
+        monkeypatch.setattr(one, "normal_numbers", normal_numbers_of(draws))
+        learn(one, task_of(number), rows, labels)
+        scores.append(one.answer(TEST[: 20 * number]))
+        norms = [float(theta.norm()) for theta in one.projecting]
+        assert norms == pytest.approx(expected["head_theta_norms"], rel=1e-9)
+        assert float(one.shared.trace()) == pytest.approx(expected["shared_covariance_trace"], rel=1e-12)
+        assert float(one.weights.norm()) == pytest.approx(expected["theta_norm"], rel=1e-9)
+    agree("anacp_float64_null_dropped", scores)
 
 
 def test_gkeal_with_the_released_centres_and_sigma():
