@@ -82,6 +82,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/first_reading.py
 	$(BIN)/python benchmarks/decoders.py
 	$(BIN)/python benchmarks/extraction.py
+	$(BIN)/python benchmarks/cluster_plan.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/small_clips.py
 	$(BIN)/python benchmarks/training.py --part step

@@ -77,6 +77,8 @@ def plan(config: ExtractionConfig, console: Console) -> list[str]:
     Raises:
         InputError: as `run.run` does, for what it would refuse.
     """
+    if config.ray is not None:
+        raise InputError("a plan is measured on this machine alone: leave --ray out, on each kind of machine in turn")
     lines: list[str] = []
     setup = assemble(config, lines.append)
     encoders, pace = setup.encoders, setup.pace

@@ -68,7 +68,7 @@ class OnRay:
         )
         if not spread:
             raise InputError(f"no machine of the cluster has room for a worker: {', '.join(self._names())}")
-        crew = Crew(self.places, spread, self._orders(setup), config.workers)
+        crew = Crew(self.places, spread, self.orders(setup), config.workers)
         self.say(f"{number_of(to_do, 'clip')} to do, {number_of(len(plans), 'shard')}; {crew}")
         with ExtractionProgress(to_do, console) as progress:
             driver = Driver(
@@ -82,12 +82,12 @@ class OnRay:
             )
             return driver.drive()
 
-    def _orders(self, setup: Setup) -> Orders:
+    def orders(self, setup: Setup) -> Orders:
+        """What a worker has to know; threads and decoding processes are set for each machine by the crew."""
         kept = noted(self.config, precision=self.precision)
         names = ("video_encoder", "audio_encoder", "plugin", "random_weights", "precision")
         chosen = {name: kept[name] for name in names if name in kept}
         encoders = checked(ExtractionConfig, {"videos": self.config.videos, "device": self.kind, **chosen})
-        # Threads and decoding processes are set for each machine by the crew.
         return Orders(encoders, setup.preparation, setup.pace, threads=1, fingerprint=setup.fingerprint)
 
     def _names(self) -> list[str]:

@@ -35,3 +35,28 @@ def test_two_workers_make_what_one_process_makes_and_resume_it(cluster, place, a
             (cache / "shards" / name).with_suffix(suffix).unlink()
     invoke("run", *choices(place, "--ray", cluster, "--ray-workers", "1", cache=cache))
     assert files(cache) == files(alone)
+
+
+def test_an_address_where_nothing_answers_is_one_line(place, tmp_path):
+    result = invoke("run", *choices(place, "--ray", "ray://host:10001", cache=tmp_path / "cache"), status=2)
+    assert result.stderr == "error: --ray ray://host:10001: run this on a node of the cluster, with --ray auto\n"
+    result = invoke("run", *choices(place, "--ray", "auto", cache=tmp_path / "cache"), status=2)
+    assert result.stderr.startswith("error: no Ray cluster answers at --ray auto (")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_plan_is_for_one_machine(place):
+    result = invoke("plan", *choices(place, "--ray"), status=2)
+    assert result.stderr.startswith("error: a plan is measured on this machine alone: leave --ray out")
+
+
+def test_without_ray_one_line_says_what_to_install(place, tmp_path, monkeypatch):
+    import sys
+
+    for name in [name for name in sys.modules if name.startswith("avcil.extract.cluster.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = invoke("run", *choices(place, "--ray", cache=tmp_path / "cache"), status=2)
+    assert result.stderr == "error: this needs ray, which is not installed: pip install 'avcil[cluster]'\n"
+    assert not (tmp_path / "cache").exists()
