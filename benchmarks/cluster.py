@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 from avcil.benchmarks.extraction import make_clip, processor
 from avcil.cache import CacheWriter
+from avcil.devices import choose_device, fastest_precision
 from avcil.extract.assembly import assemble
 from avcil.extract.cluster.crew import Crew
 from avcil.extract.cluster.driving import Driver
@@ -101,6 +102,7 @@ def main(clips: int, shard_size: int, rounds: int, video_encoder: str, audio_enc
     console = Console()
     speeds: dict[str, list[float]] = {ALONE: [], ONE: [], TWO: []}
     starts = []
+    precision = fastest_precision(choose_device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         videos = place / "videos" / "x"
@@ -119,7 +121,7 @@ def main(clips: int, shard_size: int, rounds: int, video_encoder: str, audio_enc
             audio_encoder=audio_encoder,
             random_weights=0,
             device="cpu",
-            precision="float32",
+            precision=precision,
             shard_size=shard_size,
         )
         for number in range(rounds):
@@ -129,7 +131,7 @@ def main(clips: int, shard_size: int, rounds: int, video_encoder: str, audio_enc
                 speeds[way].append(rate)
                 starts.append(start)
     best = {way: max(measured) for way, measured in speeds.items()}
-    console.print(f"{processor()}; float32, {clips} clips, shards of {shard_size}", highlight=False)
+    console.print(f"{processor()}; {precision}, {clips} clips, shards of {shard_size}", highlight=False)
     table = Table("way", "clips/s, best", "each round", "of one process")
     for way, speed in best.items():
         table.add_row(

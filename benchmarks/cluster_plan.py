@@ -67,7 +67,7 @@ def simulated(clips: int, workers: int, seconds_a_clip: float, death: float, str
     def work(task: Task) -> tuple[bool, float]:
         """Whether the worker dies over its task, and after how long."""
         jobs = [job.id for job in task.plan.jobs]
-        batches = [(clip,) for clip in task.trying] or [
+        batches: list[tuple[str, ...]] = [(clip,) for clip in task.trying] or [
             tuple(jobs[start : start + BATCH]) for start in range(0, len(jobs), BATCH)
         ]
         slow = 10.0 if draw.random() < straggling else 1.0
