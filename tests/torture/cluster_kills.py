@@ -28,6 +28,8 @@ KINDS = ("worker", "worker", "node", "driver")
 LONGEST = 300.0
 """Seconds after which a driver that nobody disturbs counts as hanging."""
 PROGRAM = "from avcil.extract.cli import main; import sys; main(sys.argv[1:])"
+MARK = "AVCIL_CLUSTER_KILLS"
+"""Environment variable by which the processes of this cluster are known from those of others on the machine."""
 NODE: dict[str, Any] = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 100 * 2**20}
 
 
@@ -79,11 +81,12 @@ def wrong_with(cache: Path, reference: Path) -> list[str]:
 
 
 def workers() -> list[psutil.Process]:
-    """The processes of workers."""
+    """The processes of this cluster's workers."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::ShardWorker"):
+            titled = "".join(process.cmdline()[:1]).startswith("ray::ShardWorker")
+            if titled and process.environ().get(MARK) == os.environ[MARK]:
                 found.append(process)
         except psutil.Error:
             continue
@@ -118,7 +121,7 @@ def main(kills: int, seed: int) -> None:
     before = set(psutil.pids())
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        words, reference = made(place), place / "reference"
+        words, reference, os.environ[MARK] = made(place), place / "reference", folder
         started(words, reference).wait(LONGEST)
         cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0, "include_dashboard": False})
         try:
@@ -130,8 +133,10 @@ def main(kills: int, seed: int) -> None:
                 while not ended:
                     driver = started([*words, "--ray", cluster.address], cache)
                     while done.total() < kills:
-                        until = time.monotonic() + draw.uniform(0.5, 6.0)
-                        while driver.poll() is None and (time.monotonic() < until or not workers()):
+                        # From the first shard on: workers that are killed before they are ready are another matter.
+                        known, since, wait = len(shards(cache)), None, draw.uniform(0.0, 3.0)
+                        while driver.poll() is None and (since is None or time.monotonic() < since + wait):
+                            since = since or (time.monotonic() if len(shards(cache)) > known else None)
                             time.sleep(0.05)
                         if driver.poll() is not None:
                             break
@@ -145,7 +150,7 @@ def main(kills: int, seed: int) -> None:
         finally:
             cluster.shutdown()
         time.sleep(5.0)
-        left = [pid for pid in set(psutil.pids()) - before if _is_ours(pid, place)]
+        left = [pid for pid in set(psutil.pids()) - before if _is_marked(pid)]
     told = ", ".join(f"{count} of a {kind}" for kind, count in sorted(done.items()))
     click.echo(f"seed {seed}: {done.total()} kills ({told}); {finished} extractions brought to their end")
     for line in [*wrong, *(f"process {pid} is left" for pid in left)]:
@@ -153,13 +158,12 @@ def main(kills: int, seed: int) -> None:
     sys.exit(1 if wrong or left else 0)
 
 
-def _is_ours(pid: int, place: Path) -> bool:
-    """Whether a process is a driver of these folders, or a worker."""
+def _is_marked(pid: int) -> bool:
+    """Whether a process was started from here, by whatever way."""
     try:
-        words = psutil.Process(pid).cmdline()
+        return psutil.Process(pid).environ().get(MARK) == os.environ[MARK] and pid != os.getpid()
     except psutil.Error:
         return False
-    return any(str(place) in word or word.startswith("ray::ShardWorker") for word in words)
 
 
 if __name__ == "__main__":
