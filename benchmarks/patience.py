@@ -15,7 +15,8 @@ import click
 from avcil.benchmarks.demo_tables import run_words
 from avcil.errors import OneLineCommand
 from avcil.incremental.cli import main as avcil_incr
-from avcil.incremental.results.collect import FinishedRun, Spread, load_runs, rounded, spread
+from avcil.incremental.results.collect import FinishedRun, load_runs
+from avcil.incremental.results.spreads import Spread, rounded, spread
 
 METHODS = ("av-cil", "fine-tuning")
 PLAIN = "plain"
