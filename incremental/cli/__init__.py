@@ -18,6 +18,10 @@ COMMANDS = {
         "reproduce:reproduce",
         "Run what a table or figure of the paper needs, and show ours beside the published figures.",
     ),
+    "sweep": Place(
+        "sweep:sweep",
+        "Run every combination of methods and settings, each different run once, and write one table of all.",
+    ),
     "evaluate": Place(
         "evaluate:evaluate", "Test a finished run on other clips of the same classes, after each of its tasks."
     ),

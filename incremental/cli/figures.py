@@ -8,7 +8,7 @@ import click
 from ...errors import InputError, say, unknown
 from ...files import written_aside
 from ...options import FILE, FOLDER
-from ...wording import RANDOM_WEIGHTS, size
+from ...wording import RANDOM_WEIGHTS, number_of, size
 from .console import check_folder_of
 
 KINDS = ("curves", "matrix", "forgetting", "memory", "bytes", "confusion", "class-confusion", "training")
@@ -83,6 +83,6 @@ def report(runs: tuple[Path, ...], out: Path, attention: tuple[Path, ...], title
     content = page(rows, runs, attention=attention, title=title).encode()
     with written_aside(out, "wb") as stream:
         stream.write(content)
-    say(f"{out}: {sum(len(row.runs) for row in rows)} finished runs, {size(len(content))}")
+    say(f"{out}: {number_of(sum(len(row.runs) for row in rows), 'finished run')}, {size(len(content))}")
     if len(content) > LARGE:
         say(f"{out} is larger than {size(LARGE)}: fewer or smaller pictures by --attention make it smaller")

@@ -1,6 +1,7 @@
 """`avcil-incr reproduce`: the runs behind a table or figure of the paper, and ours beside the published figures."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from .console import console
 from .run import RUN_OPTIONS
 
 if TYPE_CHECKING:
-    from ..reproduce.plan import Plan
+    from ..reproduce.plan import Plan, PlannedRun
 
 OPTIONS = tuple(name for name in RUN_OPTIONS if name != "method")
 
@@ -66,7 +67,7 @@ def reproduce(
 
     plan = make_plan(wanted, given | assigned, out, seeds)
     if dry_run:
-        _list(plan, out)
+        list_runs(plan.runs, plan.left_out, out)
     else:
         _run(plan, out)
 
@@ -81,8 +82,8 @@ def _sizes(text: str | None) -> tuple[int, ...]:
     return sizes
 
 
-def _list(plan: "Plan", out: Path) -> None:
-    """Say which runs there are and which are missing."""
+def list_runs(runs: "Sequence[PlannedRun]", left_out: Sequence[str], out: Path) -> None:
+    """Say which runs there are and which are missing, and lines on those that are left out."""
     from ...wording import duration
     from ..reproduce.estimates import Estimates
     from ..reproduce.execution import time_left
@@ -91,20 +92,20 @@ def _list(plan: "Plan", out: Path) -> None:
     estimates = Estimates.below(out / "runs")
     times = [
         "finished" if run.finished else "unknown" if (seconds := estimates.seconds(run)) is None else duration(seconds)
-        for run in plan.runs
+        for run in runs
     ]
     screen = console()
     grid = Grid(
         (
-            Column("Row", tuple(run.row for run in plan.runs), names=True),
-            Column("Run", tuple(run.name for run in plan.runs)),
+            Column("Row", tuple(run.row for run in runs), names=True),
+            Column("Run", tuple(run.name for run in runs)),
             Column("Time", tuple(times)),
         )
     )
     screen.print(grid.table(width=screen.width if screen.is_terminal else None))
-    missing = [run for run in plan.runs if not run.finished]
-    say(f"{len(missing)} of {number_of(len(plan.runs), 'run')} to do" + _left(missing, time_left(missing, estimates)))
-    for line in plan.left_out:
+    missing = [run for run in runs if not run.finished]
+    say(f"{len(missing)} of {number_of(len(runs), 'run')} to do" + _left(missing, time_left(missing, estimates)))
+    for line in left_out:
         say(line)
 
 

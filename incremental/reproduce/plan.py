@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import InputError
 from ..config import OFF, RunConfig, names_of
+from ..learning.method import BaseMethod
 from ..methods import all_methods
 from ..results.cause import SEED, settings_of
 from ..results.files import METRICS
@@ -41,7 +42,8 @@ class PlannedRun:
     @property
     def name(self) -> str:
         """What it is called on the screen."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
+        of_order = self.folder.parent.name.startswith("order-")
+        return "/".join(self.folder.parts[-3 if of_order else -2 :])
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def make_plan(target: Target, given: Mapping[str, Any], out: Path, seeds: int = 
 
 
 def _planned(row: PaperRow, given: Mapping[str, Any], out: Path, seeds: int) -> PlannedRow:
-    wanted = {**_understood(row.given["method"], given), **row.given}
+    wanted = {**understood(row.given["method"], given, all_methods()), **row.given}
     configured = configure(**wanted)
     classes = configured.problem.manifest.class_order
     if row.given.get("classes_per_task", 0) >= len(classes):
@@ -134,11 +136,11 @@ def _planned(row: PaperRow, given: Mapping[str, Any], out: Path, seeds: int) -> 
     return PlannedRow(row.name, tuple(runs), accuracy, forgetting, departs, row.contested.get(dataset))
 
 
-def _understood(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`given` without the settings that other methods have and this one has not."""
-    methods = all_methods()
+def understood(method: str, given: Mapping[str, Any], methods: Mapping[str, type[BaseMethod]]) -> dict[str, Any]:
+    """`given` without the settings that others of the methods have and this one has not."""
     of_others = {name for kind in methods.values() for name in names_of(kind.Settings)}
-    foreign = of_others - {*names_of(RunConfig), *names_of(methods[method].Settings)}
+    own = names_of(methods[method].Settings) if method in methods else ()
+    foreign = of_others - {*names_of(RunConfig), *own}
     return {name: value for name, value in given.items() if name not in foreign}
 
 

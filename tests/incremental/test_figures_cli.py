@@ -63,7 +63,7 @@ def test_a_report_is_written_and_named(tmp_path: Path):
     out = tmp_path / "report.html"
     result = call("report", tmp_path / "runs", "--out", out, "--title", "Mine")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith(f"{out}: 1 finished runs, ")
+    assert result.stdout.startswith(f"{out}: 1 finished run, ")
     assert "<title>Mine</title>" in out.read_text()
 
 
