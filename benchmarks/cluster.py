@@ -20,9 +20,6 @@ from avcil.benchmarks.extraction import make_clip, processor
 from avcil.cache import CacheWriter
 from avcil.devices import choose_device, fastest_precision
 from avcil.extract.assembly import assemble
-from avcil.extract.cluster.crew import Crew
-from avcil.extract.cluster.driving import Driver
-from avcil.extract.cluster.nodes import places, shares
 from avcil.extract.cluster.run import OnRay
 from avcil.extract.cluster.schedule import Schedule, Task
 from avcil.extract.cluster.session import HERE, session
@@ -67,6 +64,11 @@ def alone(config: ExtractionConfig, cache: Path) -> float:
 
 def on_ray(config: ExtractionConfig, cache: Path, workers: int) -> tuple[float, float]:
     """Clips a second of some workers, and the seconds before their first shard."""
+    # They import Ray, which not everyone has installed.
+    from avcil.extract.cluster.crew import Crew
+    from avcil.extract.cluster.driving import Driver
+    from avcil.extract.cluster.nodes import places, shares
+
     started = time.monotonic()
     with session(HERE, gpus=False):
         found = {place.node: place for place in places()}

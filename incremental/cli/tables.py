@@ -98,7 +98,8 @@ def show_table(
     how: dict[str, Any] = {"width": width, "digits": digits, "columns": names}
     content = runs_grid(found, **how) if per_run else results_grid(rows, **how, interval=not latex)
     interval = any("95%" in cell for column in content.columns for cell in column.cells)
-    said = notes(rows, deviation=not per_run, interval=interval)
+    headings = [column.heading for column in content.columns]
+    said = notes(rows, deviation=not per_run, interval=interval, columns=headings)
     if not latex:
         grid = content.table(markdown=markdown, width=width)
         screen.print(grid)

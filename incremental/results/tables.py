@@ -150,8 +150,13 @@ def published_words(row: Row) -> str:
     return " / ".join(map(rounded, row.published))
 
 
-def notes(rows: Sequence[Row], *, deviation: bool = True, interval: bool = True) -> list[str]:
-    """What a reader has to know of the runs in a table, which shows standard deviations and intervals, or does not."""
+def notes(
+    rows: Sequence[Row], *, deviation: bool = True, interval: bool = True, columns: Sequence[str] = ()
+) -> list[str]:
+    """What a reader has to know of the runs in a table, which shows standard deviations and intervals, or does not.
+
+    `columns` are the headings of the table; () for one that has all.
+    """
     runs = [run for row in rows for run in row.runs]
     lines = ["All figures in percent; forgetting: lower is better."]
     if deviation and any(len(row.runs) > 1 for row in rows):
@@ -159,7 +164,8 @@ def notes(rows: Sequence[Row], *, deviation: bool = True, interval: bool = True)
         lines.append(f"{_deviations(rows)}{more}.")
     if any(len(row.orders) > 1 and row.published for row in rows):
         lines.append("Published figures are of the given class order alone.")
-    if any(row.figure("mean_accuracy_noise") for row in rows):
+    noise = TITLES["mean_accuracy_noise"]
+    if any(row.figure("mean_accuracy_noise") for row in rows) and (not columns or noise in columns):
         lines.append(f"{TITLES['mean_accuracy_noise']}: {MEASURES['mean_accuracy_noise'].meaning}")
     if any(row.random_weights for row in rows):
         lines.append(f"{MARK} {RANDOM_WEIGHTS}.")

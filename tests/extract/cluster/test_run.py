@@ -38,6 +38,7 @@ def test_two_workers_make_what_one_process_makes_and_resume_it(cluster, place, a
 
 
 def test_an_address_where_nothing_answers_is_one_line(place, tmp_path):
+    pytest.importorskip("ray")
     result = invoke("run", *choices(place, "--ray", "ray://host:10001", cache=tmp_path / "cache"), status=2)
     assert result.stderr == "error: --ray ray://host:10001: run this on a node of the cluster, with --ray auto\n"
     result = invoke("run", *choices(place, "--ray", "auto", cache=tmp_path / "cache"), status=2)

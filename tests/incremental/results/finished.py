@@ -6,6 +6,7 @@ from typing import Any
 
 from avcil.incremental.results.cause import FACTS
 from avcil.incremental.results.collect import FinishedRun, load_runs
+from avcil.incremental.results.measures import MEASURES
 
 METRICS: dict[str, Any] = {
     "method": "x",
@@ -33,9 +34,13 @@ def write(
     path: Path, method: str = "x", seed: int = 0, settings: dict[str, Any] | None = None, **given: Any
 ) -> FinishedRun:
     """A finished run as `avcil-incr run` leaves it; `given` goes to metrics where it is one, else to the config."""
-    metrics = METRICS | {"method": method, "seed": seed} | {k: v for k, v in given.items() if k in METRICS}
+    metrics = (
+        METRICS | {"method": method, "seed": seed} | {k: v for k, v in given.items() if k in METRICS or k in MEASURES}
+    )
     config = {"method": method, "seed": seed, "model_choice": metrics["model_choice"]}
-    config |= {name: value for name, value in given.items() if name not in METRICS or name == "modality"}
+    config |= {
+        name: value for name, value in given.items() if name not in {**METRICS, **MEASURES} or name == "modality"
+    }
     config["settings"] = settings or {}
     provenance = {name: config.pop(name) for name in FACTS if name in config}
     path.mkdir(parents=True)

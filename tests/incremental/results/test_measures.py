@@ -8,7 +8,7 @@ from avcil.incremental.results.measures import MEASURES
 from avcil.incremental.results.spreads import Spread
 from avcil.incremental.results.tables import notes, results_grid
 
-from .finished import METRICS, write
+from .finished import write
 
 
 def test_words():
@@ -23,12 +23,8 @@ def test_words():
 
 def test_what_runs_kept_is_in_tables_and_older_ones_have_a_dash(tmp_path: Path):
     write(tmp_path / "old", "old")
-    METRICS["kept_bytes"] = METRICS["mean_accuracy_noise"] = None
-    try:
-        for memory, kept in ((10, 2e6), (40, 8e6)):
-            write(tmp_path / str(memory), "x", memory_size=memory, kept_bytes=kept, mean_accuracy_noise=2.5)
-    finally:
-        del METRICS["kept_bytes"], METRICS["mean_accuracy_noise"]
+    for memory, kept in ((10, 2e6), (40, 8e6)):
+        write(tmp_path / str(memory), "x", memory_size=memory, kept_bytes=kept, mean_accuracy_noise=2.5)
     rows = rows_of(load_runs(tmp_path))
     cells = {column.heading: column.cells for column in results_grid(rows).columns}
     assert cells["Bytes kept"] == ("2 MB", "8 MB", "-")

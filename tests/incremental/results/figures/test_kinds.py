@@ -28,7 +28,15 @@ def finished_rows(folder: Path) -> list[Row]:
     ):
         path = folder / str(number)
         tasks = [["a", "b"], ["c"]]
-        write(path, method, seed=seed, memory_size=size, accuracy_by_task=[70.0 + number, 50.0], tasks=tasks)
+        write(
+            path,
+            method,
+            seed=seed,
+            memory_size=size,
+            accuracy_by_task=[70.0 + number, 50.0],
+            tasks=tasks,
+            kept_bytes=1e6 * size,
+        )
         (path / "predictions.csv").write_text(
             "after_task,video_id,label,predicted\n1,v0,a,a\n2,v0,a,a\n2,v1,b,c\n2,v2,c,c\n"
         )
