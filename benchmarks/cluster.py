@@ -20,9 +20,7 @@ from avcil.benchmarks.extraction import make_clip, processor
 from avcil.cache import CacheWriter
 from avcil.devices import choose_device, fastest_precision
 from avcil.extract.assembly import assemble
-from avcil.extract.cluster.run import OnRay
 from avcil.extract.cluster.schedule import Schedule, Task
-from avcil.extract.cluster.session import HERE, session
 from avcil.extract.config import AUDIO_ENCODER, VIDEO_ENCODER, ExtractionConfig
 from avcil.extract.pipeline import extract
 from rich.console import Console
@@ -68,6 +66,8 @@ def on_ray(config: ExtractionConfig, cache: Path, workers: int) -> tuple[float, 
     from avcil.extract.cluster.crew import Crew
     from avcil.extract.cluster.driving import Driver
     from avcil.extract.cluster.nodes import places, shares
+    from avcil.extract.cluster.run import OnRay
+    from avcil.extract.cluster.session import HERE, session
 
     started = time.monotonic()
     with session(HERE, gpus=False):
